@@ -1,0 +1,287 @@
+"""All settings, frozen, each with its unit.
+
+Values come, last wins, from: the defaults here, a TOML file (`--config`), the environment
+(`BRAID_SECTION__NAME`, such as `BRAID_KAFKA__GROUP`), and `--set section.name=value`.
+`BRAID_BOOTSTRAP_SERVERS` is short for `BRAID_KAFKA__BOOTSTRAP_SERVERS`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from stream.errors import SettingError
+
+PREFIX = "BRAID_"
+SHORT = {"BOOTSTRAP_SERVERS": "KAFKA__BOOTSTRAP_SERVERS"}
+
+Objective = Literal["micro_f1", "hamming"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Kafka(_Section):
+    """The cluster, and this member's place in the group."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    """host:port, comma separated."""
+    group: str = Field("braid", min_length=1, max_length=200)
+    """Consumer group that shares the predicting; also the head of transactional ids."""
+    member: str = Field("member-0", min_length=1, max_length=100)
+    """This member's stable name; two live members must not share one."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How to talk to the brokers."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    """SASL mechanism; required with a SASL protocol."""
+    sasl_username: str | None = None
+    """SASL user."""
+    sasl_password: SecretStr | None = None
+    """SASL password; never printed."""
+    ssl_cafile: Path | None = None
+    """PEM of the authority that signed the brokers' certificates."""
+    ssl_certfile: Path | None = None
+    """PEM of this client's certificate."""
+    ssl_keyfile: Path | None = None
+    """PEM of this client's key."""
+    ssl_check_hostname: bool = True
+    """Whether the broker's name must fit its certificate."""
+    session_timeout_ms: int = Field(10_000, ge=1_000)
+    """Milliseconds without a heartbeat until the group gives our partitions away."""
+    poll_interval_ms: int = Field(30_000, ge=3_000)
+    """Milliseconds in which a micro-batch must be done; the budget of all other timeouts."""
+    transaction_timeout_ms: int = Field(10_000, ge=1_000)
+    """Milliseconds until the broker aborts a transaction left open."""
+    metadata_max_age_ms: int = Field(5_000, ge=100)
+    """Milliseconds between looks for new partitions."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Kafka:
+        if self.security_protocol.startswith("SASL") and (
+            self.sasl_mechanism is None or self.sasl_username is None or self.sasl_password is None
+        ):
+            raise ValueError(
+                "security_protocol with SASL needs sasl_mechanism, sasl_username and sasl_password"
+            )
+        if self.transaction_timeout_ms > self.poll_interval_ms // 2:
+            raise ValueError("transaction_timeout_ms must be at most half of poll_interval_ms")
+        if self.session_timeout_ms > self.poll_interval_ms:
+            raise ValueError("session_timeout_ms must be at most poll_interval_ms")
+        return self
+
+
+class Topics(_Section):
+    """Names of the topics."""
+
+    events: str = "braid.events"
+    """In: events and feedback, keyed by event id."""
+    labels: str = "braid.labels"
+    """In, compacted: label descriptions, keyed by label."""
+    predictions: str = "braid.predictions"
+    """Out: one prediction for each event."""
+    drift: str = "braid.drift"
+    """Out: alarms, splits, merges, new labels."""
+    dead_letters: str = "braid.dead-letters"
+    """Out: records that could not be used, byte for byte."""
+
+
+class Limits(_Section):
+    """What an event may weigh; what is over goes to the dead letters."""
+
+    record_bytes: int = Field(1_000_000, ge=1_000)
+    """Bytes of a whole record."""
+    id_bytes: int = Field(256, ge=1)
+    """Bytes of an event id."""
+    label_bytes: int = Field(1_024, ge=1)
+    """Bytes of a label."""
+    labels: int = Field(1_000, ge=1, le=10_000)
+    """Labels of an event."""
+    features: int = Field(100_000, ge=1)
+    """Features, or vector entries, of an event."""
+
+
+class Learn(_Section):
+    """The learner. One configuration serves all streams."""
+
+    objective: Objective = "micro_f1"
+    """What the chosen label set is tuned for."""
+    top_k: int = Field(10, ge=1, le=100)
+    """Labels published with each prediction."""
+    seed: int = 7
+    """Seed of every random choice."""
+    small_labels: int = Field(512, ge=2, le=512)
+    """Up to so many labels every label is a candidate; above, a shortlist."""
+    exemplars: int = Field(131_072, ge=256)
+    """Labelled events kept as exemplars in an extreme space."""
+    hash_bits: int = Field(22, ge=10, le=26)
+    """log2 of the feature slots in an extreme space."""
+    linear_bits: int = Field(22, ge=10, le=28)
+    """log2 of the hashed weights in an extreme space, 16 bytes each."""
+    waiting: int = Field(10_000, ge=0)
+    """Unlabelled events kept for late labels, and late labels kept for their event."""
+    drift_delta: float = Field(0.002, gt=0, lt=1)
+    """ADWIN's confidence; smaller alarms later and less."""
+
+
+class Index(_Section):
+    """The index of label prototypes."""
+
+    kind: Literal["auto", "flat", "faiss_cpu", "faiss_gpu"] = "auto"
+    """Which index; `auto` picks by size and device."""
+    dimension: int = Field(256, ge=8, le=4096)
+    """Width of the embedding, in floats."""
+    neighbours: int = Field(10, ge=0, le=100)
+    """Nearest prototypes added to each shortlist."""
+    flat_limit: int = Field(8_192, ge=64)
+    """Labels up to which `auto` searches exactly."""
+    sync_events: int = Field(256, ge=1)
+    """Learnt events between updates of the index from the prototypes."""
+
+
+class Checkpoint(_Section):
+    """Snapshots."""
+
+    folder: Path | None = None
+    """Where snapshots go; none are written when unset."""
+    interval_s: float = Field(60.0, gt=0)
+    """Seconds between snapshots."""
+    keep: int = Field(2, ge=1, le=100)
+    """Snapshots kept."""
+
+
+class Serve(_Section):
+    """The endpoint."""
+
+    enabled: bool = True
+    """Whether `braid run` opens the endpoint."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8080, ge=0, le=65_535)
+    """Port to listen on; 0 picks a free one."""
+    batch: int = Field(64, ge=1, le=4_096)
+    """Events predicted together at most."""
+    wait_ms: float = Field(2.0, ge=0, le=1_000)
+    """Milliseconds that a request waits for company."""
+    queue: int = Field(1_024, ge=1)
+    """Events waiting at most; above it requests get 429."""
+    deadline_ms: int = Field(2_000, ge=1)
+    """Milliseconds until a waiting request gets 429."""
+    body_bytes: int = Field(8_000_000, ge=1_000)
+    """Bytes of a request body."""
+    request_events: int = Field(1_000, ge=1)
+    """Events in one request."""
+    view_s: float = Field(0.25, gt=0, le=60)
+    """Seconds between views of the model at most often."""
+
+
+class Run(_Section):
+    """The loop."""
+
+    batch: int = Field(256, ge=1, le=10_000)
+    """Records in a micro-batch at most."""
+    linger_ms: int = Field(20, ge=0, le=1_000)
+    """Milliseconds to wait for records."""
+    in_flight: int = Field(8, ge=1, le=1_000)
+    """Micro-batches predicted but not yet published; above it the reader waits."""
+
+
+class Settings(_Section):
+    """Everything, by section."""
+
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    limits: Limits = Limits()
+    learn: Learn = Learn()
+    index: Index = Index()
+    checkpoint: Checkpoint = Checkpoint()
+    serve: Serve = Serve()
+    run: Run = Run()
+
+
+def names() -> list[str]:
+    """Every setting as `section.name`."""
+    return [
+        f"{section}.{name}"
+        for section, info in Settings.model_fields.items()
+        for name in info.annotation.model_fields  # type: ignore[union-attr]  # all are sections
+    ]
+
+
+def load(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    file
+        A TOML file with a table per section.
+    environ
+        The environment; the process's own by default.
+    overrides
+        `section.name=value` strings; they win.
+
+    Raises
+    ------
+    SettingError
+        Naming the setting, its value, and what to write instead.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    if file is not None:
+        for section, table in _toml(file).items():
+            if not isinstance(table, dict):
+                raise SettingError(section, table, f"write it in a table, such as [{section}]")
+            for name, value in table.items():
+                _put(values, f"{section}.{name}", value)
+    for key, text in (os.environ if environ is None else environ).items():
+        if key.startswith(PREFIX):
+            bare = key.removeprefix(PREFIX)
+            _put(values, SHORT.get(bare, bare).replace("__", ".").lower(), text, shown=key)
+    for item in overrides:
+        name, sign, text = item.partition("=")
+        if not sign:
+            raise SettingError("--set", item, "write section.name=value")
+        _put(values, name.strip(), text.strip())
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _first(error) from None
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingError("--config", str(file), f"name a readable file ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError("--config", str(file), f"write valid TOML ({error})") from None
+
+
+def _put(values: dict[str, dict[str, Any]], name: str, value: Any, shown: str = "") -> None:
+    known = names()
+    if name not in known:
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"no such setting; did you mean {near[0]}?" if near else "no such setting"
+        raise SettingError(shown or name, value, hint)
+    section, _, field = name.partition(".")
+    values.setdefault(section, {})[field] = value
+
+
+def _first(error: ValidationError) -> SettingError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    value = first["input"]
+    if isinstance(value, dict):  # a check across fields: name the section, not its secrets
+        value = "..."
+    elif "password" in where:
+        value = "***"
+    return SettingError(where, value, first["msg"].removeprefix("Value error, "))

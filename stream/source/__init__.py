@@ -1,0 +1,1 @@
+"""Sources of records: Kafka, memory, files, and a seeded generator."""
