@@ -126,6 +126,8 @@ class Learn(_Section):
     """log2 of the hashed weights in an extreme space, 16 bytes each."""
     waiting: int = Field(10_000, ge=0)
     """Unlabelled events kept for late labels, and late labels kept for their event."""
+    waiting_bytes: int = Field(64_000_000, ge=0)
+    """Bytes of events kept for late labels."""
     drift_delta: float = Field(0.002, gt=0, lt=1)
     """ADWIN's confidence; smaller alarms later and less."""
 

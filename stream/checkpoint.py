@@ -1,0 +1,192 @@
+"""Snapshots: a folder of plain arrays and JSON, each with its checksum; no pickle.
+
+A snapshot is written beside its place, synced, and renamed, so that it is there whole or not at
+all. The newest whole one is loaded; a damaged one is refused by name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from stream.errors import SnapshotError
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+_MANIFEST = "manifest.json"
+_PREFIX = "snapshot-"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that a member needs to go on: named arrays and plain JSON."""
+
+    arrays: Mapping[str, Any]
+    meta: Mapping[str, Any]
+
+
+class SnapshotStore:
+    """A folder of snapshots.
+
+    Parameters
+    ----------
+    folder
+        Made where it is missing.
+    keep
+        How many are kept.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder = folder
+        self._keep = keep
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SnapshotError(
+                f"cannot make the snapshot folder {folder}: {error.strerror}",
+                remedy="set checkpoint.folder to a folder that can be written",
+            ) from None
+
+    def write(self, snapshot: Snapshot) -> Path:
+        """Write a snapshot as the newest; older ones beyond `keep` go.
+
+        Raises
+        ------
+        SnapshotError
+            It could not be written; the ones before it are untouched.
+        """
+        number = max((int(path.name.removeprefix(_PREFIX)) for path in self._all()), default=0) + 1
+        target = self.folder / f"{_PREFIX}{number:012d}"
+        beside = self.folder / f".tmp-{os.getpid()}-{number}"
+        try:
+            self._write_to(beside, snapshot)
+            beside.rename(target)
+            _sync(self.folder)
+        except OSError as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise SnapshotError(
+                f"cannot write {target}: {error.strerror}",
+                remedy="free space or mend the rights of checkpoint.folder",
+            ) from None
+        for old in self._all()[: -self._keep]:
+            shutil.rmtree(old, ignore_errors=True)
+        return target
+
+    def load(self) -> Snapshot | None:
+        """The newest whole snapshot, None when there is none at all.
+
+        Raises
+        ------
+        SnapshotError
+            There are snapshots, but none is whole.
+        """
+        refused: list[str] = []
+        for path in reversed(self._all()):
+            try:
+                return read(path)
+            except SnapshotError as error:
+                log.warning("%s", error)
+                refused.append(str(error))
+        if refused:
+            raise SnapshotError(
+                "no snapshot is whole: " + "; ".join(refused),
+                remedy="restore a snapshot from a backup, or start with an empty folder",
+            )
+        return None
+
+    def _all(self) -> list[Path]:
+        """Snapshots, oldest first."""
+        return sorted(path for path in self.folder.glob(f"{_PREFIX}*") if path.is_dir())
+
+    def _write_to(self, folder: Path, snapshot: Snapshot) -> None:
+        folder.mkdir()
+        sums = {}
+        for name, array in snapshot.arrays.items():
+            sums[name] = _write_array(folder / f"{name}.npy", array)
+        body = {"format": FORMAT, "sums": sums, "meta": snapshot.meta}
+        text = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+        with (folder / _MANIFEST).open("wb") as file:
+            file.write(_digest(text).encode() + b"\n" + text)
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(folder)
+
+
+def read(path: Path) -> Snapshot:
+    """One snapshot, checked.
+
+    Raises
+    ------
+    SnapshotError
+        It is damaged, or of a format that this release does not read; names the file.
+    """
+    try:
+        head, _, text = (path / _MANIFEST).read_bytes().partition(b"\n")
+    except OSError as error:
+        raise SnapshotError(f"{path} has no readable manifest: {error.strerror}") from None
+    if head != _digest(text).encode():
+        raise SnapshotError(f"{path / _MANIFEST} is damaged")
+    body = orjson.loads(text)
+    if body["format"] != FORMAT:
+        raise SnapshotError(
+            f"{path} has format {body['format']}, this release reads {FORMAT}",
+            remedy="run the release that wrote it, or start with an empty folder",
+        )
+    arrays = {name: _read_array(path / f"{name}.npy", sum_) for name, sum_ in body["sums"].items()}
+    return Snapshot(arrays, body["meta"])
+
+
+def _chunks(array: Any) -> Iterator[memoryview]:
+    flat = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
+    for start in range(0, len(flat), 1 << 24):
+        yield flat[start : start + (1 << 24)]
+
+
+def _write_array(path: Path, array: Any) -> str:
+    digest = blake2b(digest_size=16)
+    with path.open("wb") as file:
+        header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        digest.update(repr(sorted(header.items())).encode())
+        for chunk in _chunks(array):
+            digest.update(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _read_array(path: Path, expected: str) -> Any:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise SnapshotError(f"{path} is damaged: {error}") from None
+    header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+    digest = blake2b(repr(sorted(header.items())).encode(), digest_size=16)
+    for chunk in _chunks(array):
+        digest.update(chunk)
+    if digest.hexdigest() != expected:
+        raise SnapshotError(f"{path} is damaged: its checksum differs")
+    return array
+
+
+def _digest(text: bytes) -> str:
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""The learner: pure computation over preallocated arrays; no I/O, no clock, no index."""

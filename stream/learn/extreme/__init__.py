@@ -1,0 +1,1 @@
+"""The learner for label spaces too large to score whole: a shortlist, then a re-scorer."""

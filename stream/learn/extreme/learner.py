@@ -1,0 +1,317 @@
+"""The extreme learner: neighbours and the index make a shortlist, a small network re-scores it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stream.features import Rows
+from stream.learn.arrays import dump, duplicate, power, restore
+from stream.learn.extreme import embedding, postings, step
+from stream.learn.extreme.state import (
+    CANDIDATES,
+    EVENTS,
+    FREE,
+    KINDS,
+    LABELS,
+    STORED,
+    Extreme,
+    capacities,
+    enlarge,
+    make,
+)
+from stream.learn.jit import kernel
+from stream.learn.small.mixture import threshold
+from stream.types import Float32
+
+
+class Shortlists(NamedTuple):
+    """Scored candidates: `slots` (n, m) int32 best first and -1 at the end, `p` (n, m) float32."""
+
+    slots: Any
+    p: Float32
+
+
+class ExtremeLearner:
+    """Learner whose cost for an event does not grow with the number of labels.
+
+    Parameters
+    ----------
+    seed
+        Seed of the network's first weights.
+    width
+        Length of dense rows, 0 for sparse ones.
+    exemplars, hash_bits, linear_bits
+        Capacities, see `stream.config.Learn`.
+    dimension
+        Width of the embedding of sparse rows.
+    """
+
+    kind = "extreme"
+
+    def __init__(
+        self, seed: int, width: int, exemplars: int, hash_bits: int, linear_bits: int,
+        dimension: int,
+    ) -> None:  # fmt: skip
+        self.width = width
+        self.dimension = width or dimension
+        self._capacity = capacities(exemplars, hash_bits, linear_bits, width, 1_024, 64)
+        self.state = make(self._capacity, seed)
+        self._scratch = step.scratch(self.state)
+
+    @property
+    def labels(self) -> int:
+        """Labels known."""
+        return int(self.state.sizes[LABELS])
+
+    @property
+    def events(self) -> int:
+        """Labelled events learnt."""
+        return int(self.state.sizes[EVENTS])
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which a label is chosen for micro-F1."""
+        return float(threshold(self.state.rescorer.counts))
+
+    def add_labels(self, total: int, leaves: int = 0) -> None:
+        """Make room for `total` labels and `leaves` partitions."""
+        capacity = self._capacity | {
+            "labels": power(total + 1, self._capacity["labels"]),
+            "leaves": power(leaves + 1, self._capacity["leaves"]),
+        }
+        if capacity != self._capacity:
+            self._capacity = capacity
+            self.state = enlarge(self.state, capacity)
+            self._scratch = step.scratch(self.state)
+        self.state.sizes[LABELS] = max(total, self.labels)
+
+    def embed(self, rows: Rows) -> Float32:
+        """Unit embeddings (n, dimension) float32, as the idf stands now."""
+        out = np.zeros((len(rows), self.dimension), np.float32)
+        _embed(self.state, self._scratch, *parts(rows), out)
+        return out
+
+    def predict(self, rows: Rows, leaf_of: Any, near: Any, similar: Any) -> Shortlists:
+        """Score candidates; `near`, `similar` (n, k) are what the index found. Pure."""
+        n = len(rows)
+        slots = np.full((n, CANDIDATES), -1, np.int32)
+        p = np.zeros((n, CANDIDATES), np.float32)
+        _predict(self.state, self._scratch, leaf_of, *parts(rows), near, similar, slots, p)
+        return Shortlists(slots, p)
+
+    def learn(
+        self, rows: Rows, truths: Any, bounds: Any, leaf_of: Any, near: Any, similar: Any,
+        fresh: bool,
+    ) -> Shortlists:  # fmt: skip
+        """Learn events in order; returns what each scored just before it was learnt.
+
+        See `SmallLearner.learn` for the parameters.
+        """
+        n = len(rows)
+        slots = np.full((n, CANDIDATES), -1, np.int32)
+        p = np.zeros((n, CANDIDATES), np.float32)
+        _learn(
+            self.state, self._scratch, leaf_of, *parts(rows), truths, bounds, near, similar,
+            fresh, slots, p,
+        )  # fmt: skip
+        return Shortlists(slots, p)
+
+    def describe(self, rows: Rows, slot: int) -> None:
+        """Keep a label's description as an exemplar of the label; nothing else is learnt."""
+        _describe(self.state, self._scratch, *parts(rows), np.array([slot], np.int32))
+
+    def retire(self, slot: int, retired: bool) -> None:
+        """Take a label out of every shortlist, or back in."""
+        self.state.labels.retired[slot] = retired
+
+    def react(self, slots: Any, forget: bool, boost: float) -> None:
+        """The reaction to drift: larger steps; forgetting, old exemplars and centroids fade too."""
+        labels = self.state.labels
+        labels.boost[slots] = boost
+        if forget:
+            labels.scale[slots] = np.minimum(labels.scale[slots] * 4.0, 1e6)
+            labels.forget[slots] = max(int(self.state.sizes[STORED]) - 1_024, 0)
+
+    def retire_leaf(self, leaf: int) -> None:
+        """Clear a partition's correction, so that its number can be used again."""
+        if leaf < len(self.state.rescorer.leaf):
+            self.state.rescorer.leaf[leaf] = 0
+            self.state.rescorer.leaf_g[leaf] = 1
+
+    def counts(self) -> Any:
+        """(labels,) events of each label, not copied."""
+        return self.state.labels.count[: self.labels]
+
+    def frozen(self, room: ExtremeLearner | None = None) -> ExtremeLearner:
+        """A copy that goes on predicting as this one does now, in `room` where that fits."""
+        twin = copy(self)
+        used = int(self.state.sizes[FREE])
+        if room is not None and len(room.state.terms.seq) >= used:
+            state, terms = room.state, room.state.terms
+            inside = terms._replace(seq=terms.seq[:used], weight=terms.weight[:used])
+            copied = duplicate(self._trimmed(), state._replace(terms=inside))
+            whole = copied.terms._replace(seq=terms.seq, weight=terms.weight)
+            twin.state = copied._replace(terms=whole)
+        else:
+            copied = duplicate(self._trimmed())
+            size = len(self.state.terms.seq)
+            whole = copied.terms._replace(
+                seq=_padded(copied.terms.seq, size), weight=_padded(copied.terms.weight, size)
+            )
+            twin.state = copied._replace(terms=whole)
+        twin._scratch = step.scratch(twin.state)
+        return twin
+
+    def arrays(self) -> dict[str, Any]:
+        """The state by name, not copied."""
+        named = {"extreme.sizes": self.state.sizes, "extreme.table": self.state.table}
+        named["extreme.pool"] = np.array([len(self.state.terms.seq)])
+        for kind, part in zip(KINDS, self._trimmed()[1:5], strict=True):
+            named |= dump(part, f"extreme.{kind.__name__.lower()}")
+        return named
+
+    def load(self, arrays: Mapping[str, Any]) -> None:
+        """Replace the state by one that `arrays` gave."""
+        terms, exemplars, labels, rescorer = (
+            restore(kind, arrays, f"extreme.{kind.__name__.lower()}") for kind in KINDS
+        )
+        pool = int(arrays["extreme.pool"][0])
+        terms = terms._replace(seq=_padded(terms.seq, pool), weight=_padded(terms.weight, pool))
+        sizes, table = np.array(arrays["extreme.sizes"]), np.array(arrays["extreme.table"])
+        self.state = Extreme(sizes, terms, exemplars, labels, rescorer, table)
+        self._capacity = self._capacity | {
+            "labels": len(self.state.labels.count),
+            "leaves": len(self.state.rescorer.leaf),
+        }
+        self._scratch = step.scratch(self.state)
+
+    def _trimmed(self) -> Extreme:
+        """The state without the part of the posting pool that was never used."""
+        terms, used = self.state.terms, int(self.state.sizes[FREE])
+        return self.state._replace(
+            terms=terms._replace(seq=terms.seq[:used], weight=terms.weight[:used])
+        )
+
+
+def _padded(array: Any, size: int) -> Any:
+    whole = np.zeros(size, array.dtype)
+    whole[: len(array)] = array
+    return whole
+
+
+def parts(rows: Rows) -> tuple[Any, ...]:
+    """The arrays of `rows` as kernels take them."""
+    dense = np.zeros((0, 0), np.float32) if rows.dense is None else rows.dense
+    return rows.indptr, rows.hashes, rows.terms, dense
+
+
+@kernel
+def _prepare(s: Extreme, t: step.Scratch, i: int, indptr: Any, hashes: Any, terms: Any,
+             dense: Any) -> None:  # fmt: skip
+    """Weigh row i into t: its terms; for a dense row its unit vector and entries as terms."""
+    if len(dense) == 0:
+        low, high = indptr[i], indptr[i + 1]
+        t.n[3] = postings.weigh(
+            s.terms.df, s.sizes[EVENTS], hashes[low:high], terms[low:high], t.slot, t.weight
+        )
+        return
+    width = dense.shape[1]
+    norm = np.float32(0)
+    for j in range(width):
+        norm += dense[i, j] * dense[i, j]
+    scale = np.float32(1) / np.sqrt(norm) if norm > 0 else np.float32(0)
+    for j in range(width):
+        t.dense[j] = dense[i, j] * scale
+    order = np.argsort(-np.abs(t.dense[:width]), kind="mergesort")
+    n = min(width, len(t.slot))
+    for k in range(n):
+        t.slot[k] = order[k]
+        t.weight[k] = t.dense[order[k]]
+    t.n[3] = n
+
+
+@kernel
+def _seek(s: Extreme, t: step.Scratch) -> None:
+    """The nearest exemplars of the row in t."""
+    if s.exemplars.vector.shape[1] > 1:
+        t.n[1] = postings.nearest_dense(
+            s.sizes, s.exemplars, t.dense, t.sums, t.touched, t.best, t.who
+        )
+    else:
+        t.n[1] = postings.nearest_sparse(
+            s.sizes,
+            s.terms,
+            s.exemplars,
+            t.slot,
+            t.weight,
+            t.n[3],
+            t.sums,
+            t.touched,
+            t.best,
+            t.who,
+        )
+
+
+@kernel
+def _report(t: step.Scratch, slots: Any, p: Any) -> None:
+    """The candidates of the event in t, best first."""
+    m = t.n[2]
+    order = np.argsort(-t.p[:m], kind="mergesort")
+    for i in range(m):
+        slots[i] = t.candidate[order[i]]
+        p[i] = t.p[order[i]]
+
+
+@kernel
+def _embed(s: Extreme, t: step.Scratch, indptr: Any, hashes: Any, terms: Any, dense: Any,
+           out: Any) -> None:  # fmt: skip
+    for i in range(len(out)):
+        _prepare(s, t, i, indptr, hashes, terms, dense)
+        if len(dense) > 0:
+            out[i] = t.dense
+        else:
+            embedding.project(t.slot, t.weight, t.n[3], out[i])
+
+
+@kernel
+def _predict(
+    s: Extreme, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
+    near: Any, similar: Any, slots: Any, p: Any,
+) -> None:  # fmt: skip
+    for i in range(len(slots)):
+        _prepare(s, t, i, indptr, hashes, terms, dense)
+        _seek(s, t)
+        step.forward(s, t, leaf_of, near[i], similar[i])
+        _report(t, slots[i], p[i])
+
+
+@kernel
+def _learn(
+    s: Extreme, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
+    truths: Any, bounds: Any, near: Any, similar: Any, fresh: bool, slots: Any, p: Any,
+) -> None:  # fmt: skip
+    for i in range(len(slots)):
+        if i > 0 or not fresh:
+            _prepare(s, t, i, indptr, hashes, terms, dense)
+            _seek(s, t)
+            step.forward(s, t, leaf_of, near[i], similar[i])
+        _report(t, slots[i], p[i])
+        truth = truths[bounds[i] : bounds[i + 1]]
+        step.learn(s, t, leaf_of, truth)
+        if len(truth) > 0:
+            step.remember(s, t, truth)
+        if len(dense) == 0:
+            for j in range(t.n[3]):
+                s.terms.df[t.slot[j]] += 1
+
+
+@kernel
+def _describe(
+    s: Extreme, t: step.Scratch, indptr: Any, hashes: Any, terms: Any, dense: Any, truth: Any
+) -> None:
+    _prepare(s, t, 0, indptr, hashes, terms, dense)
+    step.remember(s, t, truth)

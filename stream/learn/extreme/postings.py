@@ -1,0 +1,169 @@
+"""Exemplars of sparse rows, found through an exact inverted index of bounded posting rings.
+
+Rings live in one pool. A ring that is full doubles until RING; its old room goes to a free list.
+When the pool is spent, rings stay as they are and their oldest postings are overwritten.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stream.learn.extreme.state import CLASSES, FREE, INSERT, QUERY, RING, STORED, Exemplars, Terms
+from stream.learn.jit import fast_kernel, kernel
+
+
+@kernel
+def weigh(df: Any, events: int, hashes: Any, terms: Any, slot: Any, weight: Any) -> int:
+    """Slots and unit-length idf weights of a row, strongest first; returns how many."""
+    n = min(len(hashes), len(slot))
+    mask = np.uint64(len(df) - 1)
+    norm = 0.0
+    value = np.zeros(n, np.float32)
+    for j in range(n):
+        at = np.int64(hashes[j] & mask)
+        idf = np.log((1.0 + events) / (1.0 + min(df[at], np.float32(events)))) + 1.0
+        value[j] = terms[j] * idf
+        norm += value[j] * value[j]
+    scale = 1.0 / np.sqrt(norm) if norm > 0 else 0.0
+    order = np.argsort(-np.abs(value), kind="mergesort")
+    for k in range(n):
+        j = order[k]
+        slot[k] = np.int64(hashes[j] & mask)
+        weight[k] = value[j] * scale
+    return n
+
+
+@kernel
+def _take(sizes: Any, terms: Terms, size: int) -> int:
+    """Room for a ring of `size`, -1 when there is none."""
+    level = 0
+    while (4 << level) < size:
+        level += 1
+    head = terms.free[level]
+    if head >= 0:
+        terms.free[level] = np.int64(terms.seq[head]) - 1
+        return head
+    if sizes[FREE] + size > len(terms.seq):
+        return -1
+    at = sizes[FREE]
+    sizes[FREE] += size
+    return at
+
+
+@kernel
+def _give(terms: Terms, at: int, size: int) -> None:
+    level = 0
+    while (4 << level) < size:
+        level += 1
+    if level < CLASSES:
+        terms.seq[at] = np.uint32(terms.free[level] + 1)
+        terms.free[level] = at
+
+
+@kernel
+def _widen(sizes: Any, terms: Terms, term: int) -> None:
+    """Double a ring that is full, its postings in order of age."""
+    size = terms.size[term]
+    wide = max(4, 2 * size)
+    at = _take(sizes, terms, wide)
+    if at < 0:
+        return
+    old = terms.at[term]
+    first = terms.written[term] % np.uint32(max(size, 1))
+    for k in range(size):
+        source = old + (first + k) % size
+        terms.seq[at + k] = terms.seq[source]
+        terms.weight[at + k] = terms.weight[source]
+    if size > 0:
+        _give(terms, old, size)
+    terms.at[term] = at
+    terms.size[term] = wide
+    terms.written[term] = size
+
+
+@kernel
+def insert(sizes: Any, terms: Terms, slot: Any, weight: Any, n: int) -> None:
+    """Post exemplar number sizes[STORED] under its strongest terms."""
+    seq = np.uint32(sizes[STORED] & 0xFFFFFFFF)
+    for j in range(min(n, INSERT)):
+        term = slot[j]
+        if terms.written[term] >= terms.size[term] and terms.size[term] < RING:
+            _widen(sizes, terms, term)
+        if terms.size[term] == 0:
+            continue
+        at = terms.at[term] + terms.written[term] % np.uint32(terms.size[term])
+        terms.seq[at] = seq
+        terms.weight[at] = weight[j]
+        terms.written[term] += np.uint32(1)
+        if terms.written[term] > 0x7FFFFFFF:
+            terms.written[term] -= np.uint32(0x40000000)  # a multiple of every ring size
+
+
+@kernel
+def nearest_sparse(
+    sizes: Any, terms: Terms, exemplars: Exemplars, slot: Any, weight: Any, n: int, sums: Any,
+    touched: Any, best: Any, who: Any,
+) -> int:  # fmt: skip
+    """The nearest exemplars by cosine over the strongest terms; returns how many."""
+    room = len(exemplars.n)
+    now = np.uint32(sizes[STORED] & 0xFFFFFFFF)
+    kept = np.uint32(min(room, sizes[STORED]))
+    found = 0
+    for j in range(min(n, QUERY)):
+        term = slot[j]
+        value = weight[j]
+        start = terms.at[term]
+        for at in range(start, start + min(terms.written[term], np.uint32(terms.size[term]))):
+            seq = terms.seq[at]
+            if np.uint32(now - seq) <= kept:
+                place = np.int64(seq) % room
+                if sums[place] == 0 and found < len(touched):
+                    touched[found] = place
+                    found += 1
+                sums[place] += value * terms.weight[at]
+    return _select(sums, touched, found, best, who)
+
+
+@kernel
+def _select(sums: Any, touched: Any, n: int, best: Any, who: Any) -> int:
+    most = len(best)
+    found = 0
+    for k in range(n):
+        place = touched[k]
+        score = sums[place]
+        sums[place] = 0
+        if score <= 0 or (found == most and score <= best[most - 1]):
+            continue
+        at = found if found < most else most - 1
+        while at > 0 and best[at - 1] < score:
+            best[at] = best[at - 1]
+            who[at] = who[at - 1]
+            at -= 1
+        best[at] = score
+        who[at] = place
+        found = min(found + 1, most)
+    return found
+
+
+@fast_kernel
+def _products(rows: Any, x: Any, n: int, out: Any) -> None:
+    for i in range(n):
+        row = rows[i]
+        dot = np.float32(0)
+        for j in range(len(x)):
+            dot += row[j] * x[j]
+        out[i] = dot
+
+
+@kernel
+def nearest_dense(
+    sizes: Any, exemplars: Exemplars, x: Any, sums: Any, touched: Any, best: Any, who: Any
+) -> int:
+    """The nearest exemplars of a dense unit row by cosine; returns how many."""
+    n = min(sizes[STORED], len(exemplars.vector))
+    _products(exemplars.vector, x, n, sums)
+    for k in range(n):
+        touched[k] = k
+    return _select(sums, touched, n, best, who)

@@ -1,0 +1,90 @@
+"""The model's state as named arrays and plain JSON, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from stream import features
+from stream.learn.extreme.learner import ExtremeLearner
+from stream.learn.model import Model
+from stream.learn.small.learner import SmallLearner
+
+_WAITING = ("truths", "bounds", "hits", "empty")
+
+
+def dump(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arrays (not copied where they are the model's own) and metadata."""
+    learner = model.learner
+    arrays = learner.arrays() | model.partitioner.arrays() | model.drift.arrays()
+    waiting = zip(_WAITING, model.waiting.peek(), strict=True)
+    arrays |= {f"waiting.{name}": part for name, part in waiting}
+    arrays |= _recent(model)
+    nnz, names = model.density
+    arrays["density.names"] = np.array(sorted(names), np.uint64)
+    meta = {
+        "position": model.position,
+        "kind": learner.kind,
+        "width": learner.width,
+        "dense": isinstance(learner, SmallLearner) and learner.dense,
+        "dimension": model.dimension,
+        "nnz": nnz,
+        "labels": model.labels.state(),
+    }
+    return arrays, meta
+
+
+def load(model: Model, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    """Replace the state of a fresh model; capacities are the snapshot's, not the settings'."""
+    model.position = meta["position"]
+    model.dimension = meta["dimension"]
+    model.labels.load(meta["labels"])
+    settings = model.settings
+    if meta["kind"] == ExtremeLearner.kind:
+        model.learner = ExtremeLearner(settings.seed, meta["width"], 256, 10, 10, meta["dimension"])
+    else:
+        model.learner = SmallLearner(meta["dense"], settings.seed, meta["width"])
+    model.learner.load(arrays)
+    model.partitioner.load(arrays)
+    model.drift.load(arrays)
+    if len(arrays["waiting.bounds"]) > 1:
+        truths, bounds, hits, empty = (np.array(arrays[f"waiting.{name}"]) for name in _WAITING)
+        model.waiting.add(truths, bounds, hits, empty)
+    model.density = (meta["nnz"], set(arrays["density.names"].tolist()))
+    model.recent.extend(_rows(arrays))
+
+
+def _recent(model: Model) -> dict[str, Any]:
+    kept = list(model.recent)
+    truths = [truth for _, truth in kept]
+    bounds = np.zeros(len(kept) + 1, np.int64)
+    np.cumsum([len(truth) for truth in truths], out=bounds[1:])
+    arrays = {
+        "recent.truths": np.concatenate([np.zeros(0, np.int32), *truths]),
+        "recent.bounds": bounds,
+    }
+    rows = features.batch([row for row, _ in kept])
+    if rows.dense is not None:
+        return arrays | {"recent.dense": rows.dense}
+    return arrays | {
+        "recent.indptr": rows.indptr,
+        "recent.hashes": rows.hashes,
+        "recent.raw": rows.raw,
+        "recent.terms": rows.terms,
+    }
+
+
+def _rows(arrays: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    bounds = arrays["recent.bounds"]
+    kept: list[tuple[Any, Any]] = []
+    for i in range(len(bounds) - 1):
+        truth = arrays["recent.truths"][bounds[i] : bounds[i + 1]]
+        if "recent.dense" in arrays:
+            kept.append((arrays["recent.dense"][i], truth))
+            continue
+        low, high = arrays["recent.indptr"][i], arrays["recent.indptr"][i + 1]
+        row = tuple(arrays[f"recent.{name}"][low:high] for name in ("hashes", "raw", "terms"))
+        kept.append((row, truth))
+    return kept

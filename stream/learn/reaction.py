@@ -1,0 +1,126 @@
+"""What happens when a chunk is full: detectors and partitions move on, and the learner reacts.
+
+A partition whose loss has risen takes larger steps, its older exemplars stop voting and its
+centroids weigh new events more; the rest of the model does not move. An alarm of the whole
+stream means larger steps everywhere, and nothing is forgotten: where all memory went at once,
+precision fell by a tenth on a stream whose loss rises slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stream.labels import LabelSpace
+from stream.learn.drift import Alarm, DriftBank
+from stream.learn.extreme.learner import ExtremeLearner
+from stream.learn.partitions.partitioner import PartitionDelta, Partitioner
+from stream.learn.small.learner import SmallLearner
+from stream.types import DriftEvent
+
+BOOST = 3.0
+_SHOWN = 10  # labels named in evidence
+
+
+class Changes:
+    """Truth, hits and losses gathered until a chunk is full."""
+
+    def __init__(self) -> None:
+        self.truths: list[Any] = []
+        self.sizes: list[Any] = []
+        self.hits: list[Any] = []
+        self.empty: list[Any] = []
+
+    def add(self, truths: Any, bounds: Any, hit: Any, empty: Any) -> None:
+        """Gather learnt events."""
+        self.truths.append(truths)
+        self.sizes.append(np.diff(bounds))
+        self.hits.append(hit)
+        self.empty.append(empty)
+
+    def take(self) -> tuple[Any, Any, Any, Any]:
+        """All of it as truths, bounds, hits, empty; and start anew."""
+        truths, bounds, hit, empty = self.peek()
+        self.__init__()  # type: ignore[misc]  # start anew, in place
+        return truths, bounds, hit, empty
+
+    def peek(self) -> tuple[Any, Any, Any, Any]:
+        """The same, and keep it."""
+        sizes = _join(self.sizes, np.int64)
+        bounds = np.zeros(len(sizes) + 1, np.int64)
+        np.cumsum(sizes, out=bounds[1:])
+        return (
+            _join(self.truths, np.int32),
+            bounds,
+            _join(self.hits, np.uint8),
+            _join(self.empty, np.float32),
+        )
+
+
+def _join(parts: list[Any], dtype: Any) -> Any:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
+
+
+class Parts(NamedTuple):
+    """The parts of a model that a full chunk concerns."""
+
+    labels: LabelSpace
+    partitioner: Partitioner
+    drift: DriftBank
+    learner: SmallLearner | ExtremeLearner
+    position: int
+
+
+def react(parts: Parts, changes: Changes) -> tuple[list[DriftEvent], list[Any]]:
+    """Move drift detection and partitions on, and let the learner react.
+
+    Returns
+    -------
+    list of DriftEvent
+        Alarms, splits and merges, in order.
+    list of (n,) int
+        The label slots of each partition that alarmed.
+    """
+    truths, bounds, hit, empty = changes.take()
+    partitioner, learner = parts.partitioner, parts.learner
+    alarms = parts.drift.update(
+        truths, bounds, hit, empty, partitioner.leaf_of, partitioner.highest
+    )
+    events, alarmed = [], []
+    for alarm in alarms:
+        local = alarm.leaf >= 0
+        slots = partitioner.members(alarm.leaf) if local else np.arange(len(parts.labels))
+        learner.react(slots, forget=local, boost=BOOST)
+        if local:
+            alarmed.append(slots.copy())
+        events.append(_alarm(parts, alarm, slots))
+    deltas = partitioner.observe(truths, bounds)
+    for leaf in partitioner.opened:
+        learner.retire_leaf(leaf)
+    parts.drift.restart(partitioner.opened)
+    learner.add_labels(len(parts.labels), partitioner.highest)
+    events.extend(_change(parts, delta) for delta in deltas if delta.kind in {"split", "merge"})
+    return events, alarmed
+
+
+def _alarm(parts: Parts, alarm: Alarm, slots: Iterable[int]) -> DriftEvent:
+    evidence: dict[str, Any] = {"loss_before": alarm.before, "loss_after": alarm.after}
+    if alarm.leaf < 0:
+        return DriftEvent("global_alarm", "global", parts.position, evidence)
+    evidence |= _who(parts, slots)
+    return DriftEvent("partition_alarm", f"partition/{alarm.leaf}", parts.position, evidence)
+
+
+def _change(parts: Parts, delta: PartitionDelta) -> DriftEvent:
+    evidence = {"other": delta.other}
+    slots = delta.labels if delta.kind == "split" else parts.partitioner.members(delta.other)
+    return DriftEvent(
+        delta.kind, f"partition/{delta.leaf}", parts.position, evidence | _who(parts, slots)
+    )
+
+
+def _who(parts: Parts, slots: Iterable[int]) -> dict[str, Any]:
+    listed = [int(slot) for slot in slots]
+    return {"size": len(listed), "labels": [parts.labels.names[slot] for slot in listed[:_SHOWN]]}

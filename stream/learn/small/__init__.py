@@ -1,0 +1,1 @@
+"""The learner for label spaces in which every label is a candidate."""

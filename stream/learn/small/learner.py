@@ -1,0 +1,252 @@
+"""The small learner: all labels are candidates, fourteen experts, one Newton mixture.
+
+Sources: online Newton and AdaGrad as cited in their modules; the set of experts and their
+parameters were measured over twelve public streams (see the README's table).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from stream.features import Rows
+from stream.learn.arrays import dump, duplicate, power, restore
+from stream.learn.jit import kernel
+from stream.learn.small import mixture, step
+from stream.learn.small import rows as rowing
+from stream.learn.small.state import (
+    COLUMNS,
+    EVENTS,
+    KINDS,
+    LABELS,
+    Small,
+    capacities,
+    enlarge,
+    make,
+)
+from stream.types import Float32
+
+BUDGET = 1 << 29  # bytes that all columns together may take
+DENSE_MOST = 4_096  # columns up to which rows may be dense
+_CHUNK = 16  # events between looks at the capacities
+
+
+class SmallLearner:
+    """Learner for up to a few hundred labels.
+
+    Parameters
+    ----------
+    dense
+        Whether rows are treated as dense: z-scores of every column, distances, bins.
+    seed
+        Seed of the random projections.
+    width
+        Length of dense vectors, 0 for named features and text.
+    """
+
+    kind = "small"
+
+    def __init__(self, dense: bool, seed: int, width: int = 0) -> None:
+        self.dense = dense
+        self.seed = seed
+        self._capacity = capacities(16, power(max(width, 64), 64), 8, dense)
+        self.state = make(self._capacity, seed)
+        self.state.sizes[COLUMNS] = width
+        self._scratch = step.scratch(self.state, dense)
+        self.width = width
+
+    @property
+    def labels(self) -> int:
+        """Labels known."""
+        return int(self.state.sizes[LABELS])
+
+    @property
+    def events(self) -> int:
+        """Labelled events learnt."""
+        return int(self.state.sizes[EVENTS])
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which a label is chosen for micro-F1."""
+        return float(mixture.threshold(self.state.mixture.counts))
+
+    def add_labels(self, total: int, leaves: int = 0) -> None:
+        """Make room for `total` labels and `leaves` partitions, and start the new labels."""
+        self._reserve(labels=total + 2, leaves=leaves + 1)
+        while self.labels < total:
+            step.spawn(self.state)
+
+    def predict(self, rows: Rows, leaf_of: Any) -> Float32:
+        """Probabilities (n, labels) float32; changes nothing."""
+        out = np.zeros((len(rows), self.labels), np.float32)
+        _predict(self.state, self._scratch, leaf_of, *_parts(rows), self.dense, out)
+        return out
+
+    def learn(self, rows: Rows, truths: Any, bounds: Any, leaf_of: Any, fresh: bool) -> Float32:
+        """Learn events in order.
+
+        Parameters
+        ----------
+        rows
+            n rows.
+        truths, bounds
+            Label slots of all events in a row (int32), and (n + 1,) int64 bounds of each.
+        leaf_of
+            (capacity,) int32, the partition of each label, -1 for none.
+        fresh
+            Whether `predict` was called on the first row just before.
+
+        Returns
+        -------
+        (n, labels) float32
+            The probabilities that each event had just before it was learnt.
+        """
+        out = np.zeros((len(rows), self.labels), np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            stop = min(start + _CHUNK, len(rows))
+            part = rows.part(start, stop)
+            if self.width == 0:
+                fresh &= not self._reserve(columns=self._wanted(part))
+            _learn(
+                self.state, self._scratch, leaf_of, *_parts(part), truths,
+                bounds[start : stop + 1], self.dense, fresh, out[start:stop],
+            )  # fmt: skip
+            fresh = False
+        return out
+
+    def describe(self, rows: Rows, slot: int) -> None:
+        """Keep a label's description as an exemplar of the label; nothing else is learnt."""
+        if self.width == 0:
+            self._reserve(columns=self._wanted(rows))
+        _describe(self.state, self._scratch, *_parts(rows), np.array([slot], np.int32), self.dense)
+
+    def react(self, slots: Any, forget: bool, boost: float) -> None:
+        """The reaction to drift: larger steps; forgetting, old exemplars do not vote."""
+        self.state.mixture.boost[slots] = boost
+        if forget:
+            recent = int(self.state.sizes[4]) - 256
+            self.state.memory.forget[slots] = max(recent, 0)
+
+    def retire_leaf(self, leaf: int) -> None:
+        """Clear a partition's corrections, so that its number can be used again."""
+        if leaf < len(self.state.mixture.leaf):
+            self.state.mixture.leaf[leaf] = 0
+            self.state.mixture.leaf_g[leaf] = 0.1
+
+    def counts(self) -> Any:
+        """(labels,) events of each label, not copied."""
+        return self.state.memory.count[: self.labels]
+
+    def frozen(self, room: SmallLearner | None = None) -> SmallLearner:
+        """A copy that goes on predicting as this one does now, in `room` where that fits."""
+        twin = copy(self)
+        twin.state = duplicate(self.state, None if room is None else room.state)
+        twin._scratch = step.scratch(twin.state, self.dense)
+        return twin
+
+    def arrays(self) -> dict[str, Any]:
+        """The state by name, not copied."""
+        named = {"small.sizes": self.state.sizes}
+        for kind, part in zip(KINDS, self.state[1:], strict=True):
+            named |= dump(part, f"small.{kind.__name__.lower()}")
+        return named
+
+    def load(self, arrays: Mapping[str, Any]) -> None:
+        """Replace the state by one that `arrays` gave."""
+        parts: list[Any] = [
+            restore(kind, arrays, f"small.{kind.__name__.lower()}") for kind in KINDS
+        ]
+        self.state = Small(np.array(arrays["small.sizes"]), *parts)
+        columns = len(self.state.columns.df)
+        labels, leaves = len(self.state.memory.count), len(self.state.mixture.leaf)
+        self._capacity = capacities(labels, columns, leaves, self.dense)
+        self._scratch = step.scratch(self.state, self.dense)
+
+    def _wanted(self, rows: Rows) -> int:
+        have = int(self.state.sizes[COLUMNS])
+        per_column = 36 * self._capacity["labels"] + 6_000
+        most = max(BUDGET // per_column, 1_024)
+        if self.dense:
+            most = min(most, DENSE_MOST)
+        need = min(have + len(rows.hashes), most)
+        return max(need, min(self._capacity["columns"], most))
+
+    def _reserve(self, labels: int = 0, columns: int = 0, leaves: int = 0) -> bool:
+        """Grow where needed; whether anything grew."""
+        old = self._capacity
+        new = capacities(
+            power(labels, old["labels"]),
+            power(columns, old["columns"]),
+            power(leaves, old["leaves"]),
+            self.dense,
+        )
+        if new == old:
+            return False
+        self.state = enlarge(self.state, new, self.seed)
+        self._capacity = new
+        self._scratch = step.scratch(self.state, self.dense)
+        return True
+
+
+def _parts(rows: Rows) -> tuple[Any, ...]:
+    dense = np.zeros((0, 0), np.float32) if rows.dense is None else rows.dense
+    return rows.indptr, rows.hashes, rows.raw, rows.terms, dense
+
+
+@kernel
+def _prepare(
+    s: Small, t: step.Scratch, i: int, indptr: Any, hashes: Any, raw: Any, terms: Any, rows: Any,
+    is_dense: bool,
+) -> None:  # fmt: skip
+    if len(rows) > 0:
+        t.active.values[: rows.shape[1]] = rows[i]
+        rowing.dense(s.sizes, s.columns, t.active)
+        return
+    low, high = indptr[i], indptr[i + 1]
+    if is_dense:
+        rowing.scatter(s.sizes, s.columns, hashes[low:high], raw[low:high], t.active.values)
+        rowing.dense(s.sizes, s.columns, t.active)
+    else:
+        rowing.sparse(
+            s.sizes, s.columns, hashes[low:high], raw[low:high], terms[low:high], t.active
+        )
+
+
+@kernel
+def _predict(
+    s: Small, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, raw: Any, terms: Any,
+    rows: Any, is_dense: bool, out: Any,
+) -> None:  # fmt: skip
+    for i in range(len(out)):
+        _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
+        step.forward(s, t, leaf_of, is_dense)
+        out[i] = t.p[: out.shape[1]]
+
+
+@kernel
+def _learn(
+    s: Small, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, raw: Any, terms: Any,
+    rows: Any, truths: Any, bounds: Any, is_dense: bool, fresh: bool, out: Any,
+) -> None:  # fmt: skip
+    for i in range(len(out)):
+        if i > 0 or not fresh:
+            _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
+            step.forward(s, t, leaf_of, is_dense)
+        out[i] = t.p[: out.shape[1]]
+        if len(rows) == 0:
+            rowing.intern(s.sizes, s.columns, hashes[indptr[i] : indptr[i + 1]])
+            _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
+        step.learn(s, t, leaf_of, truths[bounds[i] : bounds[i + 1]], is_dense)
+
+
+@kernel
+def _describe(
+    s: Small, t: step.Scratch, indptr: Any, hashes: Any, raw: Any, terms: Any, rows: Any,
+    truth: Any, is_dense: bool,
+) -> None:  # fmt: skip
+    rowing.intern(s.sizes, s.columns, hashes)
+    _prepare(s, t, 0, indptr, hashes, raw, terms, rows, is_dense)
+    step.remember(s, t, truth, is_dense)

@@ -1,0 +1,245 @@
+"""The arrays of the small learner, and how they grow.
+
+One label slot beyond the last is always trained as a label that never occurs; a new label
+takes it over, so that it starts with what its absence so far has taught.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stream.learn.arrays import Spec, Specs, allocate, grow
+
+WINDOW = 4_096  # labelled events that neighbours are found in
+POSTINGS = 256  # newest events kept for a sparse column
+PROJECTED = 256  # width of the random projections
+CONTEXT = 64  # labels whose history enters the third least-squares expert
+EXPERTS = 14
+DISTINCT = 12  # exact values that a dense column is one-hot in
+BINS = 20  # DISTINCT and 8 bins
+MARKOV = 512
+
+# sizes
+EVENTS, LABELS, COLUMNS, LAST_SET, STORED = 0, 1, 2, 3, 4
+
+
+class Columns(NamedTuple):
+    """Features by column: the vocabulary, and online statistics for weighting and scaling."""
+
+    keys: Any  # (table,) uint64 open addressing; 0 is free
+    where: Any  # (table,) int32 column
+    df: Any  # (columns,) events that had the feature
+    mean: Any  # (columns, 2) of the value and of sign·log1p
+    m2: Any  # (columns, 2)
+    bmean: Any  # (columns,) binned scale: mean of log1p
+    values: Any  # (columns, DISTINCT) distinct values seen
+    distinct: Any  # (columns,) how many, DISTINCT + 1 for more
+
+
+class Linear(NamedTuple):
+    """AdaGrad logistics: weights `w` and accumulators `g`, labels contiguous."""
+
+    w0: Any
+    w1: Any
+    w2: Any
+    w3: Any
+    g0: Any
+    g1: Any
+    g2: Any
+    g3: Any
+    wh: Any  # (2·labels, labels) from the last label set and its decayed mean
+    gh: Any
+
+
+class Squares(NamedTuple):
+    """Recursive least squares on random projections."""
+
+    omega: Any  # (2, columns, PROJECTED)
+    phase: Any  # (2, PROJECTED)
+    p0: Any
+    p1: Any
+    p2: Any
+    r0: Any
+    r1: Any
+    r2: Any
+
+
+class Memory(NamedTuple):
+    """The window of labelled events, and what is counted of labels over time."""
+
+    y: Any  # (WINDOW, labels) uint8
+    xb: Any  # (WINDOW, dense columns) float32
+    norm: Any  # (WINDOW,)
+    bins: Any  # (WINDOW, dense columns) uint8
+    seq: Any  # (sparse columns, POSTINGS) int64
+    weight: Any  # (sparse columns, POSTINGS)
+    posted: Any  # (sparse columns,) int64
+    count: Any  # (labels,) float64
+    last: Any  # (labels,) the last label set
+    ema: Any  # (2, labels) decayed means, 0.8 and 0.95
+    forget: Any  # (labels,) int64: older exemplars do not vote
+    mkeys: Any
+    mcount: Any
+    mtotal: Any
+
+
+class Mixture(NamedTuple):
+    """The online Newton mixture with its corrections, and the decisions' counts."""
+
+    h: Any
+    shared: Any
+    leaf: Any  # (leaves, EXPERTS)
+    leaf_g: Any
+    label: Any  # (labels, EXPERTS)
+    label_g: Any
+    bias: Any
+    bias_g: Any
+    boost: Any  # (labels,) step size factor, above 1 after a drift alarm
+    counts: Any  # TP, FP, FN of the decisions
+
+
+class Small(NamedTuple):
+    """All of it; `sizes` holds the counters named above."""
+
+    sizes: Any
+    columns: Columns
+    linear: Linear
+    squares: Squares
+    memory: Memory
+    mixture: Mixture
+
+
+_COLUMNS: Specs = {
+    "keys": Spec(("table",), np.uint64),
+    "where": Spec(("table",), np.int32),
+    "df": Spec(("columns",)),
+    "mean": Spec(("columns", 2), np.float64),
+    "m2": Spec(("columns", 2), np.float64),
+    "bmean": Spec(("columns",), np.float64),
+    "values": Spec(("columns", DISTINCT)),
+    "distinct": Spec(("columns",), np.int32),
+}
+_LINEAR: Specs = {
+    "w0": Spec(("columns", "labels")),
+    "w1": Spec(("columns", "labels")),
+    "w2": Spec(("binned", "labels")),
+    "w3": Spec(("columns", "labels")),
+    "g0": Spec(("columns", "labels")),
+    "g1": Spec(("columns", "labels")),
+    "g2": Spec(("binned", "labels")),
+    "g3": Spec(("columns", "labels")),
+    "wh": Spec((2, "labels", "labels")),
+    "gh": Spec((2, "labels", "labels")),
+}
+_BASE = PROJECTED + 1
+_WIDE = PROJECTED + 1 + 2 * CONTEXT
+_SQUARES: Specs = {
+    "omega": Spec((2, "columns", PROJECTED)),
+    "phase": Spec((2, PROJECTED)),
+    "p0": Spec((_BASE, _BASE)),
+    "p1": Spec((_BASE, _BASE)),
+    "p2": Spec((_WIDE, _WIDE)),
+    "r0": Spec((_BASE, "labels")),
+    "r1": Spec((_BASE, "labels")),
+    "r2": Spec((_WIDE, "labels")),
+}
+_MEMORY: Specs = {
+    "y": Spec((WINDOW, "labels"), np.uint8),
+    "xb": Spec((WINDOW, "dense")),
+    "norm": Spec((WINDOW,)),
+    "bins": Spec((WINDOW, "dense"), np.uint8),
+    "seq": Spec(("sparse", POSTINGS), np.int64),
+    "weight": Spec(("sparse", POSTINGS)),
+    "posted": Spec(("sparse",), np.int64),
+    "count": Spec(("labels",), np.float64),
+    "last": Spec(("labels",)),
+    "ema": Spec((2, "labels")),
+    "forget": Spec(("labels",), np.int64, -1),
+    "mkeys": Spec((MARKOV,), np.uint64),
+    "mcount": Spec((MARKOV, "labels")),
+    "mtotal": Spec((MARKOV,)),
+}
+_MIXTURE: Specs = {
+    "h": Spec((EXPERTS, EXPERTS), np.float64),
+    "shared": Spec((EXPERTS,), np.float64),
+    "leaf": Spec(("leaves", EXPERTS)),
+    "leaf_g": Spec(("leaves", EXPERTS), np.float32, 0.1),
+    "label": Spec(("labels", EXPERTS)),
+    "label_g": Spec(("labels", EXPERTS), np.float32, 0.1),
+    "bias": Spec(("labels",)),
+    "bias_g": Spec(("labels",), np.float32, 0.01),
+    "boost": Spec(("labels",), np.float32, 1),
+    "counts": Spec((3,), np.float64),
+}
+SPECS = (_COLUMNS, _LINEAR, _SQUARES, _MEMORY, _MIXTURE)
+KINDS = (Columns, Linear, Squares, Memory, Mixture)
+
+RIDGES = (0.1, 1.0, 0.3)
+START = np.array([0.125] * 7 + [0.0, 0.0, 0.05, 0.0] + [0.125] * 3)
+STIFFNESS = 60.0
+
+
+def capacities(labels: int, columns: int, leaves: int, dense: bool) -> dict[str, int]:
+    """All capacities from the three that vary."""
+    return {
+        "labels": labels,
+        "columns": columns,
+        "table": 4 * columns,
+        "binned": columns * BINS if dense else columns,
+        "dense": columns if dense else 1,
+        "sparse": 1 if dense else columns,
+        "leaves": leaves,
+    }
+
+
+def make(capacity: dict[str, int], seed: int) -> Small:
+    """Fresh state."""
+    parts: list[Any] = [
+        allocate(kind, specs, capacity) for kind, specs in zip(KINDS, SPECS, strict=True)
+    ]
+    small = Small(np.zeros(8, np.int64), *parts)
+    for p, ridge in zip(
+        (small.squares.p0, small.squares.p1, small.squares.p2), RIDGES, strict=True
+    ):
+        p[np.diag_indices(len(p))] = 1.0 / ridge
+    _draw(small.squares, seed)
+    small.mixture.h[np.diag_indices(EXPERTS)] = STIFFNESS
+    small.mixture.shared[:] = START
+    return small
+
+
+def enlarge(small: Small, capacity: dict[str, int], seed: int) -> Small:
+    """`small` at larger capacities."""
+    parts: list[Any] = [
+        grow(part, specs, capacity) for part, specs in zip(small[1:], SPECS, strict=True)
+    ]
+    grown = Small(small.sizes, *parts)
+    if capacity["table"] != len(small.columns.keys):
+        _rehash(small.columns, grown.columns)
+    if capacity["columns"] != small.squares.omega.shape[1]:
+        _draw(grown.squares, seed)
+    return grown
+
+
+def _draw(squares: Squares, seed: int) -> None:
+    """Draw the projections; row by row, so that more columns leave the first ones as they were."""
+    for which in range(2):
+        rng = np.random.default_rng([seed, which])
+        rng.standard_normal(out=squares.omega[which], dtype=np.float32)
+        phases = np.random.default_rng([seed, which, 1]).random(PROJECTED)
+        squares.phase[which] = 2 * np.pi * phases
+
+
+def _rehash(old: Columns, new: Columns) -> None:
+    new.keys[:] = 0
+    new.where[:] = 0
+    mask = len(new.keys) - 1
+    used = np.flatnonzero(old.keys)
+    for key, column in zip(old.keys[used].tolist(), old.where[used].tolist(), strict=True):
+        at = key & mask
+        while new.keys[at] != 0:
+            at = (at + 1) & mask
+        new.keys[at] = key
+        new.where[at] = column

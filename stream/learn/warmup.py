@@ -1,0 +1,43 @@
+"""Compile, or load from the cache, every kernel that a stream may need.
+
+A service does this before it joins its group: compiling takes longer than a group waits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stream import features
+from stream.config import Learn
+from stream.features import Rows
+from stream.learn.model import CHUNK, Model
+
+_TINY = Learn(small_labels=2, exemplars=256, hash_bits=10, linear_bits=10)
+
+
+def warm() -> None:
+    """Take a sparse, a named and a dense stream through small and extreme spaces."""
+    words = features.stack([features.of_text(f"a stream {n} of\nwords") for n in range(CHUNK + 1)])
+    named = features.stack(
+        [
+            features.of_values(features.name_hashes(["x", "y"]), np.array([n, 1], np.float32))
+            for n in range(1, CHUNK + 2)
+        ]
+    )
+    none = features.EMPTY
+    vectors = np.ones((CHUNK + 1, 4), np.float32)
+    dense = Rows(none.indptr, none.hashes, none.raw, none.terms, vectors)
+    for rows in (words, named, dense):
+        model = Model(_TINY, 8)
+        _teach(model, rows, ["a", "b"])
+        model.freeze().predict(rows)
+        _teach(model, rows, ["a", "b", "c"])
+        model.describe("d", "words")
+        model.predict(rows)
+        model.freeze().predict(rows)
+        model.embed(rows)
+
+
+def _teach(model: Model, rows: Rows, labels: list[str]) -> None:
+    model.predict(rows.part(0, 1))
+    model.learn(rows, [labels] * len(rows))

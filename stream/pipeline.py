@@ -1,0 +1,206 @@
+"""One step for one micro-batch: predict all, then learn what is labelled. No I/O, no clock.
+
+The prototype index adds candidates to the model's shortlists, and what is learnt moves the
+prototypes; the index exists once the label space is too large to score whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream import features
+from stream.config import Settings
+from stream.errors import InvalidRecord
+from stream.features import AnyRow, Featurizer, Rows
+from stream.learn.delayed import Outcome, WaitingRoom
+from stream.learn.model import CHUNK, Frozen, Model, Near
+from stream.learn.ranking import Scores
+from stream.retrieval import Retrieval
+from stream.types import Description, DriftEvent, Example, Prediction, Scored
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One decoded record and what to do with it.
+
+    `predict` and `learn` follow from lease and positions; see `stream.runner`.
+    """
+
+    what: Example | Description
+    predict: bool = True
+    learn: bool = True
+    late: bool = False
+
+
+@dataclass
+class Outcomes:
+    """What a step made of its items, by their places in the batch."""
+
+    predictions: dict[int, Prediction] = field(default_factory=dict)
+    failures: dict[int, InvalidRecord] = field(default_factory=dict)
+    drift: list[DriftEvent] = field(default_factory=list)
+    learnt: int = 0
+    late_labels: list[Outcome] = field(default_factory=list)
+
+
+class Pipeline:
+    """The whole of what is learnt, and the step that moves it.
+
+    Parameters
+    ----------
+    settings
+        Of the whole service.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.featurizer = Featurizer()
+        self.model = Model(settings.learn, settings.index.dimension)
+        self.room = WaitingRoom(settings.learn.waiting, settings.learn.waiting_bytes)
+        self.retrieval: Retrieval | None = None
+
+    def step(self, items: Sequence[Item]) -> Outcomes:
+        """Predict the batch with the state before it, then learn it, in order."""
+        out = Outcomes()
+        events = [
+            (at, item)
+            for at, item in enumerate(items)
+            if isinstance(item.what, Example) and not item.what.is_feedback
+        ]
+        made = {at: self._row(at, item, out) for at, item in events}
+        rows = {at: row for at, row in made.items() if row is not None}
+        self._predict([(at, item) for at, item in events if item.predict and at in rows], rows, out)
+        self._learn(items, rows, out)
+        return out
+
+    def near(self, rows: Rows) -> Near | None:
+        """What the index adds to the shortlists of rows; None while there is no index."""
+        if self.retrieval is None:
+            return None
+        embedded = self.model.embed(rows)
+        return None if embedded is None else self.retrieval.near(embedded, self.model.labels)
+
+    def _row(self, at: int, item: Item, out: Outcomes) -> AnyRow | None:
+        """The row of an event, or None and a failure."""
+        assert isinstance(item.what, Example), "descriptions have no row"
+        try:
+            self.featurizer.check(item.what)
+        except InvalidRecord as error:
+            out.failures[at] = error
+            return None
+        return self.featurizer.row(item.what)
+
+    def _predict(
+        self, chosen: Sequence[tuple[int, Item]], rows: Mapping[int, AnyRow], out: Outcomes
+    ) -> None:
+        if not chosen:
+            return
+        batch = features.batch([rows[at] for at, _ in chosen])
+        scores = self.model.predict(batch, self.near(batch))
+        k = self.settings.learn.top_k
+        for n, (at, item) in enumerate(chosen):
+            assert isinstance(item.what, Example), "descriptions are not predicted"
+            made = prediction(self.model, scores, n, item.what.id, k, item.late)
+            out.predictions[at] = made
+
+    def _learn(self, items: Sequence[Item], rows: Mapping[int, AnyRow], out: Outcomes) -> None:
+        """Learn runs of labelled events together, all else in its place between them."""
+        run: list[tuple[AnyRow, tuple[str, ...]]] = []
+        for at, item in enumerate(items):
+            if not item.learn:
+                continue
+            if isinstance(item.what, Description):
+                self._flush(run, out)
+                out.drift.extend(self.describe(item.what))
+                continue
+            labelled = self._labelled(item.what, at in rows, out)
+            if labelled is not None:
+                row = rows.get(at)  # none for feedback: its event came earlier
+                row = self.featurizer.row(labelled) if row is None else row
+                run.append((row, labelled.labels or ()))
+        self._flush(run, out)
+
+    def _labelled(self, example: Example, usable: bool, out: Outcomes) -> Example | None:
+        """The labelled event to learn: this one, or one that it completes."""
+        if example.is_feedback:
+            assert example.labels is not None, "the codec refuses feedback without labels"
+            joined, outcome = self.room.feedback(example.id, example.labels)
+            out.late_labels.append(outcome)
+            return joined
+        if not usable:
+            return None
+        return example if example.labels is not None else self.room.event(example)
+
+    def _flush(self, run: list[tuple[AnyRow, tuple[str, ...]]], out: Outcomes) -> None:
+        """Learn a run of events in parts of at most a chunk, so that the index stays close."""
+        for start in range(0, len(run), CHUNK):
+            self._learn_part(run[start : start + CHUNK], out)
+        out.learnt += len(run)
+        run.clear()
+
+    def _learn_part(self, part: Sequence[tuple[AnyRow, tuple[str, ...]]], out: Outcomes) -> None:
+        """Candidates from the index, the model, then the prototypes."""
+        rows = features.batch([row for row, _ in part])
+        labels = [names for _, names in part]
+        model, retrieval = self.model, self.retrieval
+        embedded, near = model.embed(rows), None
+        if retrieval is not None and embedded is not None:
+            near = retrieval.near(embedded, model.labels)
+        out.drift.extend(model.learn(rows, labels, near))
+        if not model.extreme:
+            return
+        if embedded is None:
+            embedded = model.embed(rows)
+            assert embedded is not None, "an extreme model embeds"
+        retrieval = self._retrieval(embedded.shape[1])
+        retrieval.learn([model.labels.ids_of_names(names) for names in labels], embedded)
+        for slots in model.alarmed:
+            retrieval.discount(model.labels.ids_of(slots))
+        model.alarmed.clear()
+
+    def describe(self, description: Description) -> list[DriftEvent]:
+        """Learn what a label means, or retire it."""
+        events = self.model.describe(description.label, description.text)
+        slot = self.model.labels.slot(description.label)
+        if self.retrieval is not None and slot is not None:
+            if description.text is None:
+                self.retrieval.retire(self.model.labels.ids[slot])
+            else:
+                self._describe_prototype(slot)
+        return events
+
+    def _describe_prototype(self, slot: int) -> None:
+        if self.featurizer.length or self.retrieval is None:
+            return  # words say nothing of a dense row
+        rows = features.stack([features.of_text(self.model.labels.descriptions[slot])])
+        embedded = self.model.embed(rows)
+        if embedded is not None:
+            self.retrieval.describe(self.model.labels.ids[slot], embedded[0])
+
+    def _retrieval(self, dimension: int) -> Retrieval:
+        """The index, made when the space has turned extreme."""
+        if self.retrieval is None:
+            self.retrieval = Retrieval(self.settings.index, dimension)
+            for slot in self.model.labels.descriptions:
+                self._describe_prototype(slot)
+        return self.retrieval
+
+
+def prediction(
+    model: Model | Frozen, scores: Scores, at: int, identity: str, k: int, late: bool
+) -> Prediction:
+    """Row `at` of scores as a prediction with labels by name."""
+    slots, p = scores.slots[at], scores.p[at]
+    names, retired = model.labels.names, model.labels.retired
+    most = max(k, int(np.count_nonzero(p > scores.threshold)))
+    kept = [
+        (slot, score)
+        for slot, score in zip(slots[:most].tolist(), p[:most].tolist(), strict=True)
+        if slot >= 0 and slot not in retired
+    ]
+    top = tuple(Scored(names[slot], score) for slot, score in kept[:k])
+    chosen = tuple(names[slot] for slot, score in kept if score > scores.threshold)
+    return Prediction(identity, top, chosen, model.position, late)

@@ -1,0 +1,150 @@
+"""Prototypes and their index beside the model: what is near a row, and how both keep up.
+
+The prototypes are the truth, the index a cache of them. It is brought up to date every
+`index.sync_events` learnt events, counted over the model's life; a label's first prototype is
+searchable at once. `auto` picks the kind anew as the label space grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from indexes import factory
+from indexes.base import LabelIndex
+from indexes.extras import DeviceMissing, ExtraNeeded
+from indexes.prototypes import Prototypes
+from stream.config import Index
+from stream.errors import MissingExtra, SettingError
+from stream.labels import LabelSpace
+from stream.learn.model import Near
+from stream.types import Float32
+
+_DISCOUNT = 0.25  # what an alarm leaves of a prototype's weight
+
+
+class Retrieval:
+    """The prototype index of an extreme label space.
+
+    Parameters
+    ----------
+    settings
+        See `stream.config.Index`.
+    dimension
+        Width of the embedding.
+    """
+
+    def __init__(self, settings: Index, dimension: int) -> None:
+        self.settings = settings
+        self.prototypes = Prototypes(dimension)
+        self._choice = factory.choose(settings.kind, 0, dimension, settings.flat_limit)
+        self.index = self._make()
+        self._since = 0
+
+    @property
+    def reason(self) -> str:
+        """Why this kind of index, in a sentence."""
+        return self._choice.reason
+
+    def near(self, embedded: Float32, labels: LabelSpace) -> Near | None:
+        """The nearest prototypes of embedded rows; None when there are none."""
+        if not len(self.index) or not self.settings.neighbours:
+            return None
+        found = self.index.search(embedded, self.settings.neighbours)
+        slots = [labels.slot_of_id(identity) for identity in found.ids.ravel().tolist()]
+        return Near(
+            np.array(slots, np.int32).reshape(found.ids.shape),
+            np.where(found.ids >= 0, found.scores, 0).astype(np.float32),
+        )
+
+    def learn(self, ids: Sequence[Sequence[int]], embedded: Float32) -> None:
+        """Move the prototypes of each row's labels towards it; then sync when it is time."""
+        flat = np.array([identity for row in ids for identity in row], np.int64)
+        if len(flat):
+            fresh = np.unique(flat[self.prototypes.weights(flat) == 0])
+            self.prototypes.learn(flat, np.repeat(embedded, [len(row) for row in ids], axis=0))
+            if len(fresh):
+                self.index.upsert(fresh, self.prototypes.vectors(fresh))
+        before = self._since
+        self._since += len(ids)
+        if before // self.settings.sync_events != self._since // self.settings.sync_events:
+            self.sync()
+
+    def describe(self, identity: int, embedded: Float32) -> None:
+        """Let a label's description stand for it until its events outweigh it."""
+        self.prototypes.describe(identity, embedded)
+        self.sync()
+
+    def retire(self, identity: int) -> None:
+        """Take a label out of the index at once."""
+        self.prototypes.retire(np.array([identity], np.int64))
+        self.sync()
+
+    def discount(self, ids: Any) -> None:
+        """After a drift alarm: let new events move these prototypes more."""
+        self.prototypes.discount(ids, _DISCOUNT)
+
+    def sync(self) -> None:
+        """Bring the index up to date; change its kind where the size asks for another."""
+        choice = factory.choose(
+            self.settings.kind,
+            len(self.prototypes),
+            self.prototypes.dimension,
+            self.settings.flat_limit,
+        )
+        if choice.kind != self._choice.kind:
+            self.index.close()
+            self._choice = choice
+            self.index = self._make()
+            self._fill(self.prototypes.ids)
+        self._choice = choice
+        ids, vectors, removed = self.prototypes.drain_dirty()
+        if len(removed):
+            self.index.remove(removed)
+        if len(ids):
+            self.index.upsert(ids, vectors)
+
+    def arrays(self) -> dict[str, Any]:
+        """The state by name."""
+        state = {f"prototypes.{name}": part for name, part in self.prototypes.snapshot().items()}
+        state |= {f"index.{name}": part for name, part in self.index.snapshot().items()}
+        return state | {"retrieval.since": np.array([self._since])}
+
+    def load(self, arrays: dict[str, Any], kind: str) -> None:
+        """Replace the state by one that `arrays` gave; another kind of index is filled anew."""
+        self._since = int(arrays["retrieval.since"][0])
+        self.prototypes.restore(_under(arrays, "prototypes."))
+        self._choice = factory.choose(
+            self.settings.kind,
+            len(self.prototypes),
+            self.prototypes.dimension,
+            self.settings.flat_limit,
+        )
+        self.index.close()
+        self.index = self._make()
+        if kind == self.index.kind:
+            self.index.restore(_under(arrays, "index."))
+        else:
+            self._fill(self.prototypes.ids)
+
+    def _make(self) -> LabelIndex:
+        try:
+            return factory.make(self._choice.kind, self.prototypes.dimension)
+        except ExtraNeeded as error:
+            raise MissingExtra(f"the {self._choice.kind} index", error.extra) from error
+        except DeviceMissing as error:
+            raise SettingError("index.kind", self._choice.kind, str(error)) from error
+
+    def _fill(self, ids: Iterable[int]) -> None:
+        every = np.array(list(ids), np.int64)
+        for part in np.array_split(every, max(1, len(every) // 10_000)):
+            if len(part):
+                self.index.upsert(part, self.prototypes.vectors(part))
+
+
+def _under(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {
+        name.removeprefix(prefix): part for name, part in arrays.items() if name.startswith(prefix)
+    }

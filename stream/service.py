@@ -1,0 +1,227 @@
+"""The service put together: source, pipeline, sink, endpoint, signals, and a line of progress."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from stream import state
+from stream.checkpoint import SnapshotStore
+from stream.clock import SystemClock
+from stream.config import Settings
+from stream.errors import SettingError, SnapshotError
+from stream.learn.warmup import warm
+from stream.metrics import Metrics
+from stream.runner import Runner
+from stream.sink import FileSink, NullSink
+from stream.source.base import Sink, Source
+from stream.source.folder import Folder
+from stream.source.local import LocalSource, jsonl
+from stream.source.synthetic import Planted, SyntheticStream
+from stream.views import Publisher
+
+if TYPE_CHECKING:
+    from stream.serve.server import EndpointServer
+
+log = logging.getLogger(__name__)
+
+_LINE_S = 1.0
+_PIPE_LINE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Local:
+    """A stream without a broker: `synthetic`, a folder or a JSONL file."""
+
+    source: str
+    output: Path | None = None
+    text: bool = False
+
+
+def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int:
+    """Run until the stream ends, time is up, or a signal comes; the exit status."""
+    _log_to_stderr()
+    stop = _stop_on_signals()
+    store = _store(settings)
+    _say("braid: loading the compiled kernels (the first start compiles them, about a minute)")
+    warm()
+    clock, metrics = SystemClock(), Metrics()
+    publisher = Publisher(settings.serve.view_s, clock, metrics)
+    source, sink, inlet = _kafka(settings) if local is None else _local(settings, local)
+    line = _Line()
+    runner = Runner(settings, source, sink, store, publisher, metrics, clock, line.tick)
+    if runner.restore():
+        _say(f"braid: going on from a snapshot at position {runner.pipeline.model.position:,}")
+    server = None
+    if settings.serve.enabled:
+        publisher.refresh(runner.pipeline, 0, force=True)
+        server = _endpoint(settings, publisher, inlet, metrics)
+    if seconds:
+        timer = threading.Timer(seconds, stop.set)
+        timer.daemon = True
+        timer.start()
+    begun = time.monotonic()
+    try:
+        runner.run(stop)
+    finally:
+        line.end()
+        if server is not None:
+            server.stop()
+        if hasattr(inlet, "close"):
+            inlet.close()
+    _say(_summary(runner, time.monotonic() - begun))
+    return 0
+
+
+def serve_snapshot(settings: Settings) -> int:
+    """Answer from the newest snapshot until a signal comes; the exit status."""
+    _log_to_stderr()
+    stop = _stop_on_signals()
+    store = _store(settings)
+    snapshot = store.load() if store else None
+    if snapshot is None:
+        raise SnapshotError(
+            "there is no snapshot to serve",
+            remedy="set checkpoint.folder to the folder that braid run writes to",
+        )
+    clock, metrics = SystemClock(), Metrics()
+    publisher = Publisher(settings.serve.view_s, clock, metrics)
+    publisher.refresh(state.revive(settings, snapshot), 0, force=True)
+    server = _endpoint(settings, publisher, None, metrics)
+    stop.wait()
+    server.stop()
+    return 0
+
+
+def _kafka(settings: Settings) -> tuple[Source, Sink, Any]:
+    from stream.source.kafka import KafkaInlet, KafkaSink, KafkaSource
+
+    source = KafkaSource(settings.kafka, settings.topics)
+    return source, KafkaSink(settings.kafka), KafkaInlet(settings.kafka, settings.topics.events)
+
+
+def _local(settings: Settings, local: Local) -> tuple[Source, Sink, Any]:
+    topic = settings.topics.events
+    path = Path(local.source)
+    if local.source == "synthetic":
+        planted = Planted(seed=settings.learn.seed)
+        source = LocalSource(lambda: SyntheticStream(planted).records(), topic)
+    elif path.is_dir():
+        folder = Folder(path, local.text or (path / "texts.jsonl.gz").exists())
+        source = LocalSource(folder.records, topic, folder.events)
+    elif path.is_file():
+        source = LocalSource(lambda: jsonl(path), topic)
+    else:
+        raise SettingError(
+            "--source", local.source, "write kafka, synthetic, or the path of a folder or file"
+        )
+    sink: Sink = NullSink() if local.output is None else FileSink(local.output)
+    return source, sink, source
+
+
+def _store(settings: Settings) -> SnapshotStore | None:
+    chosen = settings.checkpoint
+    return None if chosen.folder is None else SnapshotStore(chosen.folder, chosen.keep)
+
+
+def _endpoint(
+    settings: Settings, publisher: Publisher, inlet: Any, metrics: Metrics
+) -> EndpointServer:
+    from stream.serve.app import create_app
+    from stream.serve.server import EndpointServer
+
+    app = create_app(settings, publisher, inlet, metrics)
+    server = EndpointServer(app, settings.serve.host, settings.serve.port)
+    _say(f"braid: endpoint at {server.start()} (/v1/predict, /v1/model, /metrics)")
+    return server
+
+
+def _stop_on_signals() -> threading.Event:
+    """Set on the first SIGTERM or SIGINT; the second ends the process at once."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise SystemExit(128 + number)
+        stop.set()
+
+    with suppress(ValueError):  # only the main thread may; tests use others
+        signal.signal(signal.SIGTERM, ask)
+        signal.signal(signal.SIGINT, ask)
+    return stop
+
+
+class _Line:
+    """A live line on a terminal, a line every few seconds in a pipe."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._every = _LINE_S if self._live else _PIPE_LINE_S
+        self._at = time.monotonic()
+        self._events = 0
+
+    def tick(self, runner: Runner) -> None:
+        """Print where it is time."""
+        now = time.monotonic()
+        if now - self._at < self._every:
+            return
+        progress = runner.progress
+        rate = (progress.events - self._events) / (now - self._at)
+        self._at, self._events = now, progress.events
+        text = _line(runner, rate)
+        sys.stdout.write(f"\r{text}\x1b[K" if self._live else f"{text}\n")
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """Leave the live line standing."""
+        if self._live:
+            sys.stdout.write("\n")
+
+
+def _line(runner: Runner, rate: float) -> str:
+    progress, model = runner.progress, runner.pipeline.model
+    return (
+        f"{progress.events:>9,} events  {rate:>6,.0f}/s  P@1 {progress.precision(1):.3f}  "
+        f"P@5 {progress.precision(5):.3f}  {len(model.labels):,} labels  "
+        f"{model.partitioner.leaves:,} partitions  {progress.alarms} alarms  "
+        f"lag {runner.lag:,}"
+    )
+
+
+def _summary(runner: Runner, seconds: float) -> str:
+    progress, model = runner.progress, runner.pipeline.model
+    retrieval = runner.pipeline.retrieval
+    index = f"{retrieval.index.kind}: {retrieval.reason}" if retrieval else "none: few labels"
+    return (
+        f"braid: {progress.events:,} events in {seconds:.1f} s "
+        f"({progress.events / max(seconds, 1e-9):,.0f}/s), {progress.learnt:,} learnt, "
+        f"{progress.dead:,} dead letters\n"
+        f"  P@1 {progress.precision(1):.3f}, P@5 {progress.precision(5):.3f} "
+        f"over the last 1,000 or so, each predicted before it was learnt\n"
+        f"  {len(model.labels):,} labels in {model.partitioner.leaves:,} partitions, "
+        f"{progress.splits:,} splits, {progress.merges:,} merges, "
+        f"{progress.alarms:,} drift alarms\n"
+        f"  index {index}"
+    )
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    logging.getLogger("kafka").setLevel(logging.ERROR)

@@ -1,0 +1,98 @@
+"""What goes out: predictions, drift events and dead letters as records; plain local sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from stream.config import Topics
+from stream.source.base import Lease, Outgoing
+from stream.types import DeadLetter, DriftEvent, Prediction, Record, TopicPartition
+
+
+class Encoder:
+    """Makes records for the topics of `topics`."""
+
+    def __init__(self, topics: Topics) -> None:
+        self._topics = topics
+
+    def prediction(self, made: Prediction, record: Record) -> Outgoing:
+        """A prediction, keyed by event id."""
+        body = {
+            "id": made.id,
+            "labels": [{"label": one.label, "score": one.score} for one in made.top],
+            "chosen": made.chosen,
+            "position": made.position,
+            "late": made.late,
+            "source": {
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+            },
+        }
+        return Outgoing(self._topics.predictions, made.id.encode(), orjson.dumps(body))
+
+    def drift(self, event: DriftEvent) -> Outgoing:
+        """A drift event, keyed by its scope."""
+        body = {
+            "kind": event.kind,
+            "scope": event.scope,
+            "position": event.position,
+            "evidence": event.evidence,
+        }
+        return Outgoing(self._topics.drift, event.scope.encode(), orjson.dumps(body))
+
+    def dead_letter(self, letter: DeadLetter) -> Outgoing:
+        """The original key and bytes, with reason and origin in the headers."""
+        record = letter.record
+        headers = (
+            ("reason", letter.reason.encode()),
+            ("detail", letter.detail[:1_000].encode("utf-8", "replace")),
+            ("topic", record.topic.encode()),
+            ("partition", str(record.partition).encode()),
+            ("offset", str(record.offset).encode()),
+        )
+        return Outgoing(self._topics.dead_letters, record.key, record.value, headers)
+
+
+class NullSink:
+    """Publishes nowhere, for embedded streams that are only looked at."""
+
+    def commit(
+        self, records: Sequence[Outgoing], positions: Mapping[TopicPartition, int], lease: Lease
+    ) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class FileSink:
+    """Appends records to a JSONL file, one object a line: topic, key, value.
+
+    Parameters
+    ----------
+    path
+        The file; made where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("ab")
+
+    def commit(
+        self, records: Sequence[Outgoing], positions: Mapping[TopicPartition, int], lease: Lease
+    ) -> None:
+        """Append and flush; an interrupted write may leave a partial line."""
+        for record in records:
+            value = None if record.value is None else record.value.decode("utf-8", "replace")
+            key = None if record.key is None else record.key.decode("utf-8", "replace")
+            line = orjson.dumps({"topic": record.topic, "key": key, "value": value})
+            self._file.write(line + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,188 @@
+"""Immutable views of the model for the endpoint, made by the pipeline's thread.
+
+A view holds copies of the learner's arrays and answers from those alone. Names of labels are
+shared, since they are only ever appended; the prototype index is shared too, and answers from
+its newest state: ids that a view does not know are left out.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from stream.clock import Clock
+from stream.errors import InvalidRecord, NotReady
+from stream.features import Featurizer, batch
+from stream.learn.model import Frozen, Near
+from stream.metrics import Metrics
+from stream.pipeline import Pipeline, prediction
+from stream.serve.view import LabelInfo, PartitionInfo
+from stream.types import DriftEvent, Example, Prediction
+
+_HISTORY = 1_000
+_SHARE = 0.1  # of the pipeline's time that making views may take
+_SHOWN = 20
+
+
+class ModelView:
+    """One state of the model; see `stream.serve.view.View`."""
+
+    def __init__(
+        self, pipeline: Pipeline, frozen: Frozen, history: Sequence[DriftEvent], lag: int
+    ) -> None:
+        self._frozen = frozen
+        self._featurizer = Featurizer()
+        self._featurizer.load(pipeline.featurizer.state())
+        self._retrieval = pipeline.retrieval
+        self._history = history
+        self._lag = lag
+        self._lock = threading.Lock()
+
+    @property
+    def position(self) -> int:
+        """Labelled events learnt when the view was made."""
+        return self._frozen.position
+
+    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
+        """Tag each example with its k likeliest labels."""
+        featurizer = Featurizer()
+        featurizer.load(self._featurizer.state())
+        for example in examples:
+            if example.is_feedback:
+                raise InvalidRecord("no_payload", "give `text`, `features` or `vector`")
+            featurizer.check(example)
+        rows = batch([featurizer.row(example) for example in examples])
+        with self._lock:  # the frozen learner has one scratch
+            near: Near | None = None
+            embedded = self._frozen.embed(rows)
+            if embedded is not None and self._retrieval is not None:
+                near = self._retrieval.near(embedded, self._frozen.labels)
+            scores = self._frozen.predict(rows, near)
+        return [
+            prediction(self._frozen, scores, at, example.id, k, False)
+            for at, example in enumerate(examples)
+        ]
+
+    def label(self, name: str) -> LabelInfo | None:
+        """One label, or None when it was never seen."""
+        labels = self._frozen.labels
+        slot = labels.slot(name)
+        if slot is None or slot >= self._frozen.known:
+            return None
+        return LabelInfo(
+            label=name,
+            id=labels.ids[slot],
+            events=int(self._frozen.counts[slot]),
+            partition=int(self._frozen.leaf_of[slot]),
+            retired=slot in self._frozen.retired,
+            description=labels.descriptions.get(slot),
+        )
+
+    def labels(self, prefix: str, most: int) -> list[str]:
+        """At most `most` labels that start with `prefix`."""
+        return self._frozen.labels.with_prefix(prefix, most)
+
+    def partitions(self) -> list[PartitionInfo]:
+        """All partitions, largest first."""
+        frozen = self._frozen
+        leaf_of = frozen.leaf_of[: frozen.known]
+        placed = np.flatnonzero(leaf_of >= 0)
+        order = placed[np.lexsort((-frozen.counts[placed], leaf_of[placed]))]
+        cuts = np.flatnonzero(np.diff(leaf_of[order])) + 1
+        found = []
+        for members in np.split(order, cuts):
+            if len(members):
+                names = tuple(frozen.labels.names[slot] for slot in members[:_SHOWN].tolist())
+                events = float(frozen.counts[members].sum())
+                found.append(PartitionInfo(int(leaf_of[members[0]]), len(members), events, names))
+        return sorted(found, key=lambda info: (-info.size, info.id))
+
+    def drift(self) -> Sequence[DriftEvent]:
+        """The latest drift events, newest last."""
+        return self._history
+
+    def model(self) -> dict[str, Any]:
+        """Position, sizes, memory, index kind and the reason for it."""
+        frozen = self._frozen
+        retrieval = self._retrieval
+        return {
+            "position": frozen.position,
+            "learner": frozen.learner.kind,
+            "labels": frozen.known - len(frozen.retired),
+            "partitions": len(np.unique(frozen.leaf_of[: frozen.known])),
+            "lag": self._lag,
+            "threshold": frozen.threshold,
+            "memory_bytes": int(sum(part.nbytes for part in frozen.learner.arrays().values())),
+            "index": {
+                "kind": retrieval.index.kind if retrieval else "none",
+                "labels": len(retrieval.index) if retrieval else 0,
+                "reason": retrieval.reason if retrieval else "every label is scored",
+            },
+        }
+
+
+class Publisher:
+    """Makes views and hands out the newest; see `stream.serve.view.ViewSource`.
+
+    Parameters
+    ----------
+    every_s
+        Seconds between views at most often; slower where copying takes its share of the time.
+    """
+
+    def __init__(self, every_s: float, clock: Clock, metrics: Metrics) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._metrics = metrics
+        self._history: deque[DriftEvent] = deque(maxlen=_HISTORY)
+        self._view: ModelView | None = None
+        self._spare: deque[Frozen] = deque(maxlen=1)
+        """Memory of a view that no request holds any more."""
+        self._made = 0.0
+        self._due = 0.0
+        self._position = -1
+        self._version = -1
+        self._lag = 0
+
+    def note(self, events: Sequence[DriftEvent]) -> None:
+        """Remember drift events for the views to come."""
+        self._history.extend(events)
+
+    def refresh(self, pipeline: Pipeline, lag: int, force: bool = False) -> None:
+        """Make a view where one is due; called by the pipeline's thread."""
+        now = self._clock.monotonic()
+        self._lag = lag
+        if self._view is not None:
+            self._metrics.set("braid_view_age_seconds", now - self._made)
+        if not force and now < self._due:
+            return
+        version = (pipeline.model.position, len(pipeline.model.labels))
+        if version != (self._position, self._version) or self._view is None:
+            room = self._spare.pop() if self._spare else None
+            frozen = pipeline.model.freeze(room)
+            self._view = ModelView(pipeline, frozen, list(self._history), lag)
+            weakref.finalize(self._view, self._spare.append, frozen)
+            self._position, self._version = version
+        self._made = self._clock.monotonic()
+        self._due = self._made + max(self._every_s, (self._made - now) / _SHARE)
+
+    def current(self) -> ModelView:
+        """The newest view."""
+        if self._view is None:
+            raise NotReady("the model has not made its first view yet")
+        return self._view
+
+    def status(self) -> dict[str, Any]:
+        """Whether requests can be answered, and the reason where not."""
+        ready = self._view is not None
+        return {
+            "ready": ready,
+            "reason": "" if ready else "the model has not made its first view yet",
+            "lag": self._lag,
+            "position": max(self._position, 0),
+        }
