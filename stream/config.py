@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from stream.errors import SettingError
 
 PREFIX = "BRAID_"
+OWN = frozenset({"BRAID_TEST_DATA", "BRAID_KAFKA_JARS"})  # of the tests and the broker launcher
 SHORT = {"BOOTSTRAP_SERVERS": "KAFKA__BOOTSTRAP_SERVERS"}
 
 Objective = Literal["micro_f1", "hamming"]
@@ -245,7 +246,7 @@ def load(
             for name, value in table.items():
                 _put(values, f"{section}.{name}", value)
     for key, text in (os.environ if environ is None else environ).items():
-        if key.startswith(PREFIX):
+        if key.startswith(PREFIX) and key not in OWN:
             bare = key.removeprefix(PREFIX)
             _put(values, SHORT.get(bare, bare).replace("__", ".").lower(), text, shown=key)
     for item in overrides:

@@ -26,6 +26,7 @@ from stream.types import DriftEvent, Example, Prediction
 
 _HISTORY = 1_000
 _SHARE = 0.1  # of the pipeline's time that making views may take
+_LONGEST_S = 0.75  # between views; a new label is to be seen within a second
 _SHOWN = 20
 
 
@@ -132,7 +133,7 @@ class Publisher:
     Parameters
     ----------
     every_s
-        Seconds between views at most often; slower where copying takes its share of the time.
+        Seconds between views at most often; less often where copying takes too much time.
     """
 
     def __init__(self, every_s: float, clock: Clock, metrics: Metrics) -> None:
@@ -169,7 +170,8 @@ class Publisher:
             weakref.finalize(self._view, self._spare.append, frozen)
             self._position, self._version = version
         self._made = self._clock.monotonic()
-        self._due = self._made + max(self._every_s, (self._made - now) / _SHARE)
+        pause = max(self._every_s, (self._made - now) / _SHARE)
+        self._due = self._made + min(pause, _LONGEST_S)
 
     def current(self) -> ModelView:
         """The newest view."""

@@ -176,9 +176,10 @@ class ExtremeLearner:
 
     def load(self, arrays: Mapping[str, Any]) -> None:
         """Replace the state by one that `arrays` gave."""
-        terms, exemplars, labels, rescorer = (
+        parts: list[Any] = [
             restore(kind, arrays, f"extreme.{kind.__name__.lower()}") for kind in KINDS
-        )
+        ]
+        terms, exemplars, labels, rescorer = parts
         pool = int(arrays["extreme.pool"][0])
         terms = terms._replace(seq=_padded(terms.seq, pool), weight=_padded(terms.weight, pool))
         sizes, table = np.array(arrays["extreme.sizes"]), np.array(arrays["extreme.table"])

@@ -20,13 +20,13 @@ _B = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 @kernel
-def place(label: int, term: int, mask: int) -> int:
+def place(label: int, term: int, mask: int) -> Any:
     """The slot of a pair."""
     key = (np.uint64(label) + np.uint64(1)) * _B ^ (np.uint64(term) + np.uint64(1)) * _A
     key ^= key >> np.uint64(29)
     key *= _A
     key ^= key >> np.uint64(32)
-    return int(key & np.uint64(mask))
+    return np.int64(key & np.uint64(mask))
 
 
 @kernel

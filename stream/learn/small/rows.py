@@ -59,16 +59,16 @@ def intern(sizes: Any, columns: Columns, hashes: Any) -> None:
 
 
 @kernel
-def find(columns: Columns, key: Any, full: bool) -> int:
+def find(columns: Columns, key: Any, full: bool) -> Any:
     """The column of a feature, -1 when it has none."""
     mask = len(columns.keys) - 1
     at = np.int64(key & np.uint64(mask))
     while columns.keys[at] != 0:
         if columns.keys[at] == key:
-            return int(columns.where[at])
+            return np.int64(columns.where[at])
         at = (at + 1) & mask
     if full:
-        return int(key % np.uint64(len(columns.df)))
+        return np.int64(key % np.uint64(len(columns.df)))
     return -1
 
 

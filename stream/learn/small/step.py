@@ -141,8 +141,8 @@ def _votes(s: Small, t: Scratch, m: int, labels: int, is_dense: bool) -> None:
 
 
 @kernel
-def _markov_row(key: int) -> int:
-    return int(np.uint64(key) % np.uint64(MARKOV))
+def _markov_row(key: int) -> Any:
+    return np.int64(np.uint64(key) % np.uint64(MARKOV))
 
 
 @kernel
