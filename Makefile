@@ -1,4 +1,71 @@
+# Everything a person or CI runs. `make help` lists it.
 SHELL := /bin/bash
-UV := .venv/bin/uv
-PY := .venv/bin/python
-EXTRA := $(if $(filter 1,$(GPU)),gpu,$(shell [ -e /proc/driver/nvidia/version ] && echo gpu || echo cpu))
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+GPU ?= $(if $(wildcard /proc/driver/nvidia/version),1,0)
+EXTRA := $(if $(filter 1,$(GPU)),gpu,cpu)
+READY := $(VENV)/.ready-$(EXTRA)
+GPU_VENV := .venv-gpu
+GPU_READY := $(GPU_VENV)/.ready
+DATA ?= synthetic
+DEMO_SECONDS ?= 0
+PORT ?= 8080
+ARGS ?=
+
+.PHONY: help setup demo test check lock kafka bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## make .venv with everything in it (GPU=1 takes faiss-gpu and torch)
+
+$(READY): pyproject.toml requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=..."; exit 1; }
+	test -x $(UV) || { $(PYTHON) -m venv $(VENV) && \
+	  awk '/^uv==/ {p = 1} p {print} p && !/\\$$/ {exit}' requirements.txt > $(VENV)/uv.txt && \
+	  $(PY) -m pip install -q --require-hashes -r $(VENV)/uv.txt; }
+	$(UV) pip install -q --python $(PY) -e '.[$(EXTRA),dev]' -c requirements.txt
+	@echo "compiling the kernels, once (a minute or two)"
+	$(PY) -c "from stream.learn.warmup import warm; warm()"
+	touch $@
+
+# faiss-cpu and faiss-gpu are the same import package, so each has an environment of its own.
+$(GPU_READY): pyproject.toml requirements.txt | $(READY)
+	$(UV) venv -q --allow-existing --python $(PY) $(GPU_VENV)
+	$(UV) pip install -q --python $(GPU_VENV)/bin/python -c requirements.txt \
+	  faiss-gpu numpy numba hypothesis pytest pytest-timeout
+	touch $@
+
+demo: $(READY)  ## the service on a built-in stream (DEMO_SECONDS=30, DATA=folder, PORT=8080)
+	$(VENV)/bin/braid run --source $(DATA) --seconds $(DEMO_SECONDS) --set serve.port=$(PORT) $(ARGS)
+
+check: $(READY)  ## style, types, imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check -q .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+test: check  ## all tests, on a real Kafka too; the index tests on both faiss wheels
+	$(PY) -m pytest $(ARGS)
+	@if $(MAKE) -s $(GPU_READY); then \
+	  $(GPU_VENV)/bin/python -m pytest --noconftest tests/contracts/test_index.py; \
+	elif [ "$$CI" = true ]; then echo "faiss-gpu could not be installed" >&2; exit 1; \
+	else echo "faiss-gpu could not be installed: its index tests were skipped"; fi
+
+lock: $(READY)  ## compile requirements.txt from pyproject.toml
+	$(UV) pip compile -q pyproject.toml --all-extras --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --upgrade -o requirements.txt
+
+kafka: $(READY)  ## a Kafka broker from its own jars, on port 9092, until Ctrl-C
+	$(PY) deploy/kafka/launcher.py --port 9092 $(ARGS)
+
+bench: $(READY)  ## accuracy and speed on the evaluation folders (DATA=../shared/data)
+	$(PY) tests/bench/bench_quality.py $(ARGS)
+
+clean:  ## remove environments and caches
+	rm -rf $(VENV) $(GPU_VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 _MANIFEST = "manifest.json"
 _PREFIX = "snapshot-"
+_BESIDE = ".tmp-"
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class SnapshotStore:
         SnapshotError
             It could not be written; the ones before it are untouched.
         """
-        number = max((int(path.name.removeprefix(_PREFIX)) for path in self._all()), default=0) + 1
+        number = max(map(_number, self._all()), default=0) + 1
         target = self.folder / f"{_PREFIX}{number:012d}"
-        beside = self.folder / f".tmp-{os.getpid()}-{number}"
+        beside = self.folder / f"{_BESIDE}{os.getpid()}-{number}"
         try:
             self._write_to(beside, snapshot)
             beside.rename(target)
@@ -81,6 +82,12 @@ class SnapshotStore:
         for old in self._all()[: -self._keep]:
             shutil.rmtree(old, ignore_errors=True)
         return target
+
+    def sweep(self) -> None:
+        """Remove what an interrupted write left; for the member that writes here, at its start."""
+        for left in self.folder.glob(f"{_BESIDE}*"):
+            log.info("removing %s, left by an interrupted write", left)
+            shutil.rmtree(left, ignore_errors=True)
 
     def load(self) -> Snapshot | None:
         """The newest whole snapshot, None when there is none at all.
@@ -106,7 +113,8 @@ class SnapshotStore:
 
     def _all(self) -> list[Path]:
         """Snapshots, oldest first."""
-        return sorted(path for path in self.folder.glob(f"{_PREFIX}*") if path.is_dir())
+        found = [path for path in self.folder.glob(f"{_PREFIX}*") if path.is_dir()]
+        return sorted((path for path in found if _number(path)), key=_number)
 
     def _write_to(self, folder: Path, snapshot: Snapshot) -> None:
         folder.mkdir()
@@ -120,6 +128,12 @@ class SnapshotStore:
             file.flush()
             os.fsync(file.fileno())
         _sync(folder)
+
+
+def _number(path: Path) -> int:
+    """A snapshot's number; 0 for a folder that is none."""
+    digits = path.name.removeprefix(_PREFIX)
+    return int(digits) if digits.isdecimal() else 0
 
 
 def read(path: Path) -> Snapshot:
@@ -146,16 +160,21 @@ def read(path: Path) -> Snapshot:
     return Snapshot(arrays, body["meta"])
 
 
-def _chunks(array: Any) -> Iterator[memoryview]:
-    flat = np.ascontiguousarray(array).data.cast("B") if array.size else memoryview(b"")
+def _chunks(array: Any) -> Iterator[Any]:
+    # By way of uint8, since a memoryview knows neither text nor the other byte order.
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b""
     for start in range(0, len(flat), 1 << 24):
         yield flat[start : start + (1 << 24)]
+
+
+def _header(array: Any) -> dict[str, Any]:
+    return {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
 
 
 def _write_array(path: Path, array: Any) -> str:
     digest = blake2b(digest_size=16)
     with path.open("wb") as file:
-        header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+        header = _header(array)
         np.lib.format.write_array_header_1_0(file, header)
         digest.update(repr(sorted(header.items())).encode())
         for chunk in _chunks(array):
@@ -169,10 +188,9 @@ def _write_array(path: Path, array: Any) -> str:
 def _read_array(path: Path, expected: str) -> Any:
     try:
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # damaged bytes make numpy raise nearly anything
         raise SnapshotError(f"{path} is damaged: {error}") from None
-    header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
-    digest = blake2b(repr(sorted(header.items())).encode(), digest_size=16)
+    digest = blake2b(repr(sorted(_header(array).items())).encode(), digest_size=16)
     for chunk in _chunks(array):
         digest.update(chunk)
     if digest.hexdigest() != expected:

@@ -7,7 +7,6 @@ label and of the dead letter's `reason` header.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -126,6 +125,7 @@ class Codec:
             raise InvalidRecord("bad_labels", "the key is not UTF-8") from None
         if not label:
             raise InvalidRecord("bad_labels", "a null needs the label as its key")
+        self._weigh("label", label, self._limits.label_bytes)
         return label
 
     def _labels(self, value: Any) -> tuple[str, ...] | None:
@@ -185,14 +185,15 @@ def _finite(number: Any) -> bool:
     return (
         isinstance(number, int | float)
         and not isinstance(number, bool)
-        and math.isfinite(number)
-        and abs(number) < 3e38
+        and abs(number) < 3e38  # false for NaN and infinities; fine with ints of any size
     )
 
 
 def _time(value: Any, default: float, version: Any) -> float:
-    if version is not None and version != _VERSION:
-        raise InvalidRecord("bad_version", f"v={version!r}; this release reads v=1")
+    if version is not None and (type(version) is not int or version != _VERSION):
+        # Never the value itself unless it is plain: a deeply nested one has no `repr`.
+        shown = version if isinstance(version, int) else type(version).__name__
+        raise InvalidRecord("bad_version", f"`v` is {shown}; this release reads 1")
     if value is None:
         return default
     if not _finite(value):

@@ -1,6 +1,7 @@
 """The commit thread: publishes finished micro-batches, as many as wait, in one transaction.
 
 Learning does not wait for the commit; a bounded number of micro-batches may be outstanding.
+A record that its topic refuses for good becomes a dead letter, so that the stream goes on.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream.clock import Clock
 from stream.errors import BraidError, CommitFailed, LeaseLost, Unavailable
 from stream.metrics import Metrics
-from stream.source.base import Lease, Outgoing, Sink
+from stream.source.base import Lease, Outgoing, Sink, Unpublishable
 from stream.types import TopicPartition
 
 log = logging.getLogger(__name__)
 
 _TRIES = 8
 _PAUSE_S = 0.05
+_HEAD = 1_000  # bytes kept of a value that could not be published
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,16 @@ class Committer:
         Jobs that may be outstanding.
     hang_s
         Seconds after which an unfinished commit counts as hanging.
+    dead_letters
+        The topic for records that their own topic refuses.
     """
 
     def __init__(
-        self, sink: Sink, in_flight: int, hang_s: float, metrics: Metrics, clock: Clock
-    ) -> None:
+        self, sink: Sink, in_flight: int, hang_s: float, dead_letters: str, metrics: Metrics,
+        clock: Clock,
+    ) -> None:  # fmt: skip
         self._sink = sink
+        self._dead_letters = dead_letters
         self._most = in_flight
         self._hang_s = hang_s
         self._metrics = metrics
@@ -60,6 +66,8 @@ class Committer:
         self._begun: float | None = None
         self._error: BaseException | None = None
         self._lost: list[Lease] = []
+        self._gone: Lease | None = None
+        """The lease lost last: later jobs under it would leave a hole if they went through."""
         self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
         self._thread.start()
 
@@ -98,13 +106,22 @@ class Committer:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join(self._hang_s)
-        self._sink.close()
+        self._thread.join(1.0 if self._hangs() else self._hang_s)
+        if not self._thread.is_alive():  # else the sink is in use: it ends with the process
+            self._sink.close()
+
+    def _hangs(self) -> bool:
+        begun = self._begun
+        return begun is not None and self._clock.monotonic() - begun > self._hang_s
 
     def _check(self) -> None:
-        if self._error is not None:
+        if isinstance(self._error, BraidError):
             raise self._error
-        if self._begun is not None and self._clock.monotonic() - self._begun > self._hang_s:
+        if self._error is not None:
+            raise BraidError(
+                f"the commit thread ended: {self._error!r}", remedy="see the log; start again"
+            ) from self._error
+        if self._hangs():
             raise Unavailable(
                 f"a commit has not finished in {self._hang_s:.0f} s",
                 remedy="look at the brokers; the service ends so that another member takes over",
@@ -144,7 +161,8 @@ class Committer:
         return Job(records, positions, lease)
 
     def _publish(self, job: Job) -> None:
-        for attempt in range(1, _TRIES + 1):
+        attempt = 0
+        while job.lease is not self._gone:
             start = self._clock.monotonic()
             try:
                 self._sink.commit(job.records, job.positions, job.lease)
@@ -152,9 +170,14 @@ class Committer:
                 log.info("lease lost, %d records dropped: %s", len(job.records), error)
                 self._metrics.count("braid_commits_total", outcome="lease_lost")
                 with self._changed:
+                    self._gone = job.lease
                     self._lost.append(job.lease)
-                return
+            except Unpublishable as error:
+                self._metrics.count("braid_commits_total", outcome="aborted")
+                job = replace(job, records=self._without(job.records, error))
+                self._begun = self._clock.monotonic()  # many may follow; each round is one's end
             except BraidError as error:
+                attempt += 1
                 self._metrics.count("braid_commits_total", outcome="aborted")
                 if not isinstance(error, CommitFailed) or not error.retriable or attempt == _TRIES:
                     raise
@@ -164,3 +187,32 @@ class Committer:
                 self._metrics.count("braid_commits_total", outcome="committed")
                 self._metrics.observe("braid_commit_seconds", self._clock.monotonic() - start)
                 return
+
+    def _without(self, records: Sequence[Outgoing], error: Unpublishable) -> list[Outgoing]:
+        """The records with less in place of the refused ones; ends, since each has only so much."""
+        log.error("%d records cannot be published: %s", len(error.places), error)
+        kept: list[Outgoing] = []
+        for place, one in enumerate(records):
+            if place not in error.places:
+                kept.append(one)
+                continue
+            if one.topic != self._dead_letters:
+                self._metrics.count("braid_dead_letters_total", reason="pipeline")
+            if (less := _less(one, self._dead_letters, str(error))) is not None:
+                kept.append(less)
+        return kept
+
+
+def _less(one: Outgoing, dead_letters: str, why: str) -> Outgoing | None:
+    """A dead letter for a refused record; a refused dead letter loses its value, then its key."""
+    if one.topic != dead_letters:
+        headers = (
+            ("reason", b"pipeline"),
+            ("detail", why[:_HEAD].encode("utf-8", "replace")),
+            ("topic", one.topic.encode()),
+        )
+        return Outgoing(dead_letters, one.key, (one.value or b"")[:_HEAD], headers)
+    if one.value is not None:
+        lost = ("truncated", str(len(one.value)).encode())
+        return Outgoing(dead_letters, one.key, None, (*one.headers, lost))
+    return None if one.key is None else Outgoing(dead_letters, None, None, one.headers)

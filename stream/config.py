@@ -8,6 +8,7 @@ Values come, last wins, from: the defaults here, a TOML file (`--config`), the e
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -92,6 +93,16 @@ class Topics(_Section):
     dead_letters: str = "braid.dead-letters"
     """Out: records that could not be used, byte for byte."""
 
+    @model_validator(mode="after")
+    def _differ(self) -> Topics:
+        chosen = [getattr(self, name) for name in type(self).model_fields]
+        if len(set(chosen)) < len(chosen):
+            raise ValueError("give each topic a name of its own, else outputs are read as inputs")
+        for name in chosen:
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name) or name in {".", ".."}:
+                raise ValueError(f"{name!r}: use 1 to 249 letters, digits, dots, '_' or '-'")
+        return self
+
 
 class Limits(_Section):
     """What an event may weigh; what is over goes to the dead letters."""
@@ -128,7 +139,7 @@ class Learn(_Section):
     waiting: int = Field(10_000, ge=0)
     """Unlabelled events kept for late labels, and late labels kept for their event."""
     waiting_bytes: int = Field(64_000_000, ge=0)
-    """Bytes of events kept for late labels."""
+    """Bytes of events kept for late labels, and as many of label sets."""
     drift_delta: float = Field(0.002, gt=0, lt=1)
     """ADWIN's confidence; smaller alarms later and less."""
 
@@ -252,7 +263,7 @@ def load(
     for item in overrides:
         name, sign, text = item.partition("=")
         if not sign:
-            raise SettingError("--set", item, "write section.name=value")
+            raise SettingError("--set", _shown(item, item), "write section.name=value")
         _put(values, name.strip(), text.strip())
     try:
         return Settings.model_validate(values)
@@ -265,7 +276,7 @@ def _toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise SettingError("--config", str(file), f"name a readable file ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # bad TOML, or no UTF-8
         raise SettingError("--config", str(file), f"write valid TOML ({error})") from None
 
 
@@ -274,9 +285,14 @@ def _put(values: dict[str, dict[str, Any]], name: str, value: Any, shown: str = 
     if name not in known:
         near = get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"no such setting; did you mean {near[0]}?" if near else "no such setting"
-        raise SettingError(shown or name, value, hint)
+        raise SettingError(shown or name, _shown(shown or name, value), hint)
     section, _, field = name.partition(".")
     values.setdefault(section, {})[field] = value
+
+
+def _shown(name: str, value: Any) -> Any:
+    """The value for a message; never one that may be a secret, misspelt names included."""
+    return "***" if re.search("pas+w|secret|sasl_p", name.lower()) else value
 
 
 def _first(error: ValidationError) -> SettingError:
@@ -285,6 +301,4 @@ def _first(error: ValidationError) -> SettingError:
     value = first["input"]
     if isinstance(value, dict):  # a check across fields: name the section, not its secrets
         value = "..."
-    elif "password" in where:
-        value = "***"
-    return SettingError(where, value, first["msg"].removeprefix("Value error, "))
+    return SettingError(where, _shown(where, value), first["msg"].removeprefix("Value error, "))

@@ -1,8 +1,9 @@
 """Examples to rows: hashed sparse features for text and named features, dense for vectors.
 
-Text is cut into lower-case word tokens of two characters or more. Its features are the words,
-their six-character prefixes at half weight, the bigrams of its title and, where there is more
-than a title, the title's words once more. The title is the first line, or its first 32 tokens.
+Text is cut into lower-case word tokens of two characters or more. Its features are the words, the
+six-character prefixes of longer ones at half weight, the bigrams of its title and, where there is
+more than a title, the title's words once more. The title is the first line, of which bigrams and
+title words take the first 32 tokens.
 Weighting by idf and scaling are online and belong to the learner.
 """
 
@@ -22,7 +23,13 @@ from stream.types import Example, Float32, Int64
 
 UInt64 = NDArray[np.uint64]
 
-_TOKEN = re.compile(r"[^\W_]{2,}")
+# Vowel signs and the like, which `re` takes for no part of a word: Hebrew, Arabic, Indic to
+# Tibetan, Burmese, Khmer. Without them a word of such a script falls into single letters.
+_MARKS = (
+    "\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0e4e\u0e50-\u0eff"
+    "\u102b-\u103e\u17b4-\u17d3"
+)
+_TOKEN = re.compile(rf"[^\W_](?:[^\W_]|[{_MARKS}])+")
 _PREFIX = 6
 _TITLE = 32
 _WORD, _TITLE_WORD, _BIGRAM, _STEM, _NAME = (np.uint64(n << 56) for n in (1, 2, 3, 4, 5))
@@ -41,7 +48,7 @@ class Rows:
     indptr
         (n + 1,) int64, the bounds of each sparse row.
     hashes
-        (nnz,) uint64, distinct within a row.
+        (nnz,) uint64, distinct within a row but for collisions.
     raw
         (nnz,) float32, the values as given.
     terms
@@ -58,6 +65,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.indptr) - 1 if self.dense is None else len(self.dense)
+
+    @property
+    def width(self) -> int:
+        """Length of dense rows, 0 for sparse ones."""
+        return 0 if self.dense is None else self.dense.shape[1]
 
     def part(self, start: int, stop: int) -> Rows:
         """Rows start to stop, as views."""
@@ -92,6 +104,12 @@ def stack(rows: Sequence[Row]) -> Rows:
     if not rows:
         return EMPTY
     return Rows(indptr, *(np.concatenate(part) for part in zip(*rows, strict=True)))
+
+
+def blank(n: int, width: int) -> Rows:
+    """n rows that say nothing: dense zeros, or for width 0 sparse rows without features."""
+    dense = np.zeros((n, width), np.float32) if width else None
+    return Rows(np.zeros(n + 1, np.int64), EMPTY.hashes, EMPTY.raw, EMPTY.terms, dense)
 
 
 def batch(rows: Sequence[AnyRow]) -> Rows:

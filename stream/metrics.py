@@ -71,9 +71,8 @@ CATALOGUE = (
         "braid_step_seconds",
         "histogram",
         "seconds",
-        "Time of one micro-batch in the pipeline, by part.",
-        "Compare the parts: predict and learn grow with labels an event, index with the labels.",
-        ("part",),
+        "Time of one micro-batch in the pipeline, predicting and learning.",
+        "Grows with the labels and words of an event; a jump without either is a bug.",
     ),
     Metric(
         "braid_batch_records",

@@ -19,7 +19,7 @@ from stream.learn.delayed import Outcome, WaitingRoom
 from stream.learn.model import CHUNK, Frozen, Model, Near
 from stream.learn.ranking import Scores
 from stream.retrieval import Retrieval
-from stream.types import Description, DriftEvent, Example, Prediction, Scored
+from stream.types import Description, DriftEvent, Example, Float32, Prediction, Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,15 @@ class Item:
     predict: bool = True
     learn: bool = True
     late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A batch with what the index found for it, while the state is what it was then."""
+
+    rows: Rows
+    embedded: Float32 | None
+    near: Near | None
 
 
 @dataclass
@@ -61,6 +70,8 @@ class Pipeline:
         self.model = Model(settings.learn, settings.index.dimension)
         self.room = WaitingRoom(settings.learn.waiting, settings.learn.waiting_bytes)
         self.retrieval: Retrieval | None = None
+        self._alone: tuple[AnyRow, _Asked] | None = None
+        """The row that was predicted alone, just before it is learnt."""
 
     def step(self, items: Sequence[Item]) -> Outcomes:
         """Predict the batch with the state before it, then learn it, in order."""
@@ -78,10 +89,13 @@ class Pipeline:
 
     def near(self, rows: Rows) -> Near | None:
         """What the index adds to the shortlists of rows; None while there is no index."""
-        if self.retrieval is None:
-            return None
-        embedded = self.model.embed(rows)
-        return None if embedded is None else self.retrieval.near(embedded, self.model.labels)
+        return self._ask(rows).near
+
+    def _ask(self, rows: Rows) -> _Asked:
+        embedded, near = self.model.embed(rows), None
+        if self.retrieval is not None and embedded is not None:
+            near = self.retrieval.near(embedded, self.model.labels)
+        return _Asked(rows, embedded, near)
 
     def _row(self, at: int, item: Item, out: Outcomes) -> AnyRow | None:
         """The row of an event, or None and a failure."""
@@ -98,8 +112,9 @@ class Pipeline:
     ) -> None:
         if not chosen:
             return
-        batch = features.batch([rows[at] for at, _ in chosen])
-        scores = self.model.predict(batch, self.near(batch))
+        asked = self._ask(features.batch([rows[at] for at, _ in chosen]))
+        scores = self.model.predict(asked.rows, asked.near)
+        self._alone = (rows[chosen[0][0]], asked) if len(chosen) == 1 else None
         k = self.settings.learn.top_k
         for n, (at, item) in enumerate(chosen):
             assert isinstance(item.what, Example), "descriptions are not predicted"
@@ -143,18 +158,18 @@ class Pipeline:
 
     def _learn_part(self, part: Sequence[tuple[AnyRow, tuple[str, ...]]], out: Outcomes) -> None:
         """Candidates from the index, the model, then the prototypes."""
-        rows = features.batch([row for row, _ in part])
+        alone, self._alone = self._alone, None
+        if alone is not None and len(part) == 1 and part[0][0] is alone[0]:
+            asked = alone[1]
+        else:
+            asked = self._ask(features.batch([row for row, _ in part]))
+        model = self.model
         labels = [names for _, names in part]
-        model, retrieval = self.model, self.retrieval
-        embedded, near = model.embed(rows), None
-        if retrieval is not None and embedded is not None:
-            near = retrieval.near(embedded, model.labels)
-        out.drift.extend(model.learn(rows, labels, near))
+        out.drift.extend(model.learn(asked.rows, labels, asked.near))
         if not model.extreme:
             return
-        if embedded is None:
-            embedded = model.embed(rows)
-            assert embedded is not None, "an extreme model embeds"
+        embedded = model.embed(asked.rows) if asked.embedded is None else asked.embedded
+        assert embedded is not None, "an extreme model embeds"
         retrieval = self._retrieval(embedded.shape[1])
         retrieval.learn([model.labels.ids_of_names(names) for names in labels], embedded)
         for slots in model.alarmed:
@@ -163,6 +178,7 @@ class Pipeline:
 
     def describe(self, description: Description) -> list[DriftEvent]:
         """Learn what a label means, or retire it."""
+        self._alone = None
         events = self.model.describe(description.label, description.text)
         slot = self.model.labels.slot(description.label)
         if self.retrieval is not None and slot is not None:
@@ -186,7 +202,18 @@ class Pipeline:
             self.retrieval = Retrieval(self.settings.index, dimension)
             for slot in self.model.labels.descriptions:
                 self._describe_prototype(slot)
+            self._teach_prototypes(self.retrieval)
         return self.retrieval
+
+    def _teach_prototypes(self, retrieval: Retrieval) -> None:
+        """Start the prototypes from the events that the extreme learner was started from."""
+        taught, self.model.taught = self.model.taught, []
+        for start in range(0, len(taught), CHUNK):
+            part = taught[start : start + CHUNK]
+            embedded = self.model.embed(features.batch([row for row, _ in part]))
+            assert embedded is not None, "an extreme model embeds"
+            ids = [self.model.labels.ids_of(truth.tolist()).tolist() for _, truth in part]
+            retrieval.learn(ids, embedded)
 
 
 def prediction(

@@ -25,6 +25,32 @@ from stream.types import Float32
 _DISCOUNT = 0.25  # what an alarm leaves of a prototype's weight
 
 
+def require(settings: Index) -> None:
+    """See at the start that the index can be made which the stream may come to need.
+
+    Raises
+    ------
+    MissingExtra
+        Its package is not installed; the message names the extra.
+    SettingError
+        It asks for a device that is not there.
+    """
+    if settings.kind != "flat":
+        kind = "faiss_cpu" if settings.kind == "auto" else settings.kind
+        _make(kind, settings.dimension).close()
+
+
+def _make(kind: str, dimension: int) -> LabelIndex:
+    try:
+        return factory.make(kind, dimension)
+    except ExtraNeeded as error:
+        raise MissingExtra(
+            f"the {kind} index (index.kind=flat does without it)", error.extra
+        ) from error
+    except DeviceMissing as error:
+        raise SettingError("index.kind", kind, str(error)) from error
+
+
 class Retrieval:
     """The prototype index of an extreme label space.
 
@@ -40,7 +66,7 @@ class Retrieval:
         self.settings = settings
         self.prototypes = Prototypes(dimension)
         self._choice = factory.choose(settings.kind, 0, dimension, settings.flat_limit)
-        self.index = self._make()
+        self.index = _make(self._choice.kind, dimension)
         self._since = 0
 
     @property
@@ -97,7 +123,7 @@ class Retrieval:
         if choice.kind != self._choice.kind:
             self.index.close()
             self._choice = choice
-            self.index = self._make()
+            self.index = _make(self._choice.kind, self.prototypes.dimension)
             self._fill(self.prototypes.ids)
         self._choice = choice
         ids, vectors, removed = self.prototypes.drain_dirty()
@@ -123,19 +149,11 @@ class Retrieval:
             self.settings.flat_limit,
         )
         self.index.close()
-        self.index = self._make()
+        self.index = _make(self._choice.kind, self.prototypes.dimension)
         if kind == self.index.kind:
             self.index.restore(_under(arrays, "index."))
         else:
             self._fill(self.prototypes.ids)
-
-    def _make(self) -> LabelIndex:
-        try:
-            return factory.make(self._choice.kind, self.prototypes.dimension)
-        except ExtraNeeded as error:
-            raise MissingExtra(f"the {self._choice.kind} index", error.extra) from error
-        except DeviceMissing as error:
-            raise SettingError("index.kind", self._choice.kind, str(error)) from error
 
     def _fill(self, ids: Iterable[int]) -> None:
         every = np.array(list(ids), np.int64)

@@ -1,18 +1,23 @@
 """The loop: poll, decode, step, hand over to the commit thread, snapshot, publish views.
 
-A step's records are of one kind: all to be published, or none, so that drift events met while
-learning silently up to the committed offset are not told again. Drift events are told by the
-member that holds the first leased partition of the events topic.
+A step's records are of one kind: all to be published; all of our lease but published before; or
+all of partitions that are not ours to publish (other members' events, and the labels topic).
+
+The member that holds partition 0 of the events topic, the *teller*, speaks for the group: it
+publishes drift events, and the dead letters of the labels topic, which no lease covers. What
+comes with its own partitions is published exactly once. What comes with the others is sent as it
+is learnt, with no position to commit: at least once, again after a crash, and what is learnt in
+the moment in which the lease moves may be missed. Drift met while learning silently up to the
+committed offset is not told again.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
 from stream import state
 from stream.checkpoint import Snapshot, SnapshotStore
@@ -20,37 +25,22 @@ from stream.clock import Clock
 from stream.codec import Codec
 from stream.commits import Committer, Job
 from stream.config import Settings
-from stream.errors import InvalidRecord, SnapshotError, SourceError
+from stream.errors import BraidError, InvalidRecord, SnapshotError, SourceError, Unavailable
 from stream.metrics import Metrics
 from stream.pipeline import Item, Outcomes, Pipeline
+from stream.progress import Progress
 from stream.sink import Encoder
-from stream.source.base import Lease, Sink, Source
+from stream.source.base import Lease, Outgoing, Sink, Source
 from stream.source.offsets import Duty, Ledger
-from stream.types import DeadLetter, Example, Prediction, Record
+from stream.types import DeadLetter, Description, Example, Record
 from stream.views import Publisher
 
 log = logging.getLogger(__name__)
 
-_DECAY = 0.999  # of the prequential precision: about the last 1,000 events
 _METRICS_S = 1.0
-
-
-@dataclass
-class Progress:
-    """What the live line shows; counts since the start."""
-
-    events: int = 0
-    learnt: int = 0
-    dead: int = 0
-    alarms: int = 0
-    splits: int = 0
-    merges: int = 0
-    hits: dict[int, float] = field(default_factory=lambda: {1: 0.0, 5: 0.0})
-    weight: float = 0.0
-
-    def precision(self, k: int) -> float:
-        """Prequential precision at k of about the last 1,000 labelled events."""
-        return self.hits[k] / self.weight if self.weight else 0.0
+_UNTOLD = 1_000  # dead letters of the labels topic that may wait for the first lease
+_FIRST_LEASE_S = 5.0
+_PAUSE_S = 0.2
 
 
 class Runner:
@@ -88,16 +78,25 @@ class Runner:
         self._encoder = Encoder(settings.topics)
         self._ledger = Ledger({})
         self._lease: Lease | None = None
-        hang_s = settings.kafka.poll_interval_ms / 1_000
-        self._committer = Committer(sink, settings.run.in_flight, hang_s, metrics, clock)
-        self._next_snapshot = 0.0
+        self._untold: deque[DeadLetter] = deque(maxlen=_UNTOLD)
+        self._hang_s = settings.kafka.poll_interval_ms / 1_000
+        self._away_since: float | None = None
+        self._committer = Committer(
+            sink, settings.run.in_flight, self._hang_s, settings.topics.dead_letters, metrics, clock
+        )
+        self._lag = 0
+        self._next_snapshot = clock.monotonic() + settings.checkpoint.interval_s
         self._next_metrics = 0.0
         self._writing: threading.Thread | None = None
 
     @property
     def lag(self) -> int:
         """Records in the source that were not read yet, as last known."""
-        return self._source.lag()
+        try:
+            self._lag = self._source.lag()
+        except SourceError as error:  # where it matters, reading fails too
+            log.warning("lag unknown: %s", error)
+        return self._lag
 
     def restore(self) -> bool:
         """Go on from the newest snapshot; whether there was one.
@@ -107,7 +106,10 @@ class Runner:
         SnapshotError
             None is whole, or a topic was made anew since.
         """
-        snapshot = self._store.load() if self._store else None
+        if self._store is None:
+            return False
+        self._store.sweep()
+        snapshot = self._store.load()
         if snapshot is None:
             return False
         now = self._source.topic_ids()
@@ -125,36 +127,66 @@ class Runner:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set or the source ends; then publish all and snapshot."""
-        self._next_snapshot = self._clock.monotonic() + self.settings.checkpoint.interval_s
         try:
+            self._await_lease(stop)
             while not stop.is_set() and not self._source.finished():
                 self.turn()
             self._committer.drain()
             self._take_snapshot(wait=True)
-            self._publisher.refresh(self.pipeline, self._source.lag(), force=True)
+            self._publisher.refresh(self.pipeline, self.lag, force=True)
             self._report(force=True)
         finally:
-            self._committer.close()
-            self._source.close()
+            try:
+                self._committer.close()
+            finally:
+                self._source.close()
+
+    def _await_lease(self, stop: threading.Event) -> None:
+        """Give the group a moment: what is learnt before the first lease is predicted late."""
+        end = self._clock.monotonic() + _FIRST_LEASE_S
+        while not self._source.lease().published and self._clock.monotonic() < end:
+            if stop.wait(_PAUSE_S):
+                return
 
     def turn(self) -> None:
         """One micro-batch."""
         self._follow_lease()
-        run = self.settings.run
-        records = self._source.poll(run.batch, run.linger_ms / 1_000)
+        records = self._poll()
         if records:
             self._metrics.observe("braid_batch_records", len(records))
         waiting = deque(records)
         while waiting:
-            duty = self._ledger.duty(waiting[0])
+            kind = self._kind(waiting[0])
             same: list[Record] = []
-            while waiting and self._ledger.duty(waiting[0]).publish == duty.publish:
+            while waiting and self._kind(waiting[0]) == kind:
                 same.append(waiting.popleft())
-            self._batch(same, duty.publish)
-        self._publisher.refresh(self.pipeline, self._source.lag())
+            self._batch(same, *kind)
+        self._publisher.refresh(self.pipeline, self.lag)
         self._maintain()
         if self._tick is not None:
             self._tick(self)
+
+    def _poll(self) -> Sequence[Record]:
+        """Records; none while the source is away, for as long as the poll interval lasts."""
+        run = self.settings.run
+        try:
+            records = self._source.poll(run.batch, run.linger_ms / 1_000)
+        except Unavailable as error:
+            now = self._clock.monotonic()
+            if self._away_since is None:
+                self._away_since = now
+                log.warning("%s; trying again", error)
+            if now - self._away_since > self._hang_s:
+                raise
+            threading.Event().wait(_PAUSE_S)
+            return ()
+        self._away_since = None
+        return records
+
+    def _kind(self, record: Record) -> tuple[bool, bool]:
+        """Whether to publish what comes of a record, and whether its partition is leased."""
+        leased = self._lease is not None and record.at in self._lease.published
+        return self._ledger.duty(record).publish, leased
 
     def _follow_lease(self) -> None:
         """Work under the lease in force; what is in flight is settled first."""
@@ -170,8 +202,26 @@ class Runner:
         if back:
             log.info("lease of %d partitions, back to %s", len(lease.published), back)
             self._source.seek(back)
+        if self._settled() and self._untold:
+            letters = [*self._untold]
+            self._untold.clear()
+            self._tell([self._encoder.dead_letter(letter) for letter in letters])
 
-    def _batch(self, records: Sequence[Record], publish: bool) -> None:
+    def _settled(self) -> bool:
+        """Whether the group has decided what is ours, be it nothing."""
+        lease = self._lease
+        return lease is not None and (lease.token is not None or bool(lease.published))
+
+    def _teller(self) -> bool:
+        first = (self.settings.topics.events, 0)
+        return self._lease is not None and first in self._lease.published
+
+    def _tell(self, out: Sequence[Outgoing]) -> None:
+        """Publish what stands for no position of ours."""
+        if out and self._teller() and self._lease is not None:
+            self._committer.submit(Job(out, {}, self._lease))
+
+    def _batch(self, records: Sequence[Record], publish: bool, leased: bool) -> None:
         duties = [self._ledger.duty(record) for record in records]
         items: list[Item] = []
         places: list[int] = []
@@ -183,20 +233,68 @@ class Runner:
             except InvalidRecord as error:
                 letters.append(DeadLetter(record, error.reason, error.detail))
         start = self._clock.monotonic()
-        outcome = self.pipeline.step(items)
-        self._metrics.observe("braid_step_seconds", self._clock.monotonic() - start, part="step")
+        outcome = self._step(items)
+        self._metrics.observe("braid_step_seconds", self._clock.monotonic() - start)
         letters += [
             DeadLetter(records[places[at]], failure.reason, failure.detail)
             for at, failure in outcome.failures.items()
         ]
-        self._score(items, outcome)
-        self._count(items, outcome, letters if publish else [])
-        self._publisher.note(outcome.drift)
+        if not publish:  # another member's, or published before; but the labels are nobody's
+            labels = self.settings.topics.labels
+            learn = {id(record) for record, duty in zip(records, duties, strict=True) if duty.learn}
+            letters = [
+                one for one in letters if one.record.topic == labels and id(one.record) in learn
+            ]
+        dead = letters if self._teller() or publish else []
+        self.progress.score(items, outcome)
+        self.progress.count(items, outcome, dead, self._metrics)
+        described = any(isinstance(item.what, Description) and item.learn for item in items)
+        self._publisher.note(outcome.drift, described)
         commit = self._ledger.done(records)
+        drift = [self._encoder.drift(event) for event in outcome.drift] if self._teller() else []
         if publish and commit and self._lease is not None:
             made = [(one, records[places[at]]) for at, one in outcome.predictions.items()]
-            out = self._outgoing(made, outcome, letters)
-            self._committer.submit(Job(out, commit, self._lease))
+            out = [self._encoder.prediction(one, record) for one, record in made]
+            out += [self._encoder.dead_letter(letter) for letter in letters]
+            self._committer.submit(Job(out + drift, commit, self._lease))
+        elif not leased and not self._settled():
+            self._untold.extend(letters)
+        elif not leased:
+            self._tell([self._encoder.dead_letter(letter) for letter in letters] + drift)
+
+    def _step(self, items: Sequence[Item]) -> Outcomes:
+        """One step; where it breaks, each item alone, and what breaks twice fails.
+
+        Items that were learnt before the break are not learnt again.
+        """
+        before = self.pipeline.model.position
+        try:
+            return self.pipeline.step(items)
+        except BraidError:
+            raise
+        except Exception:
+            log.exception("a micro-batch broke the pipeline: each of its records is tried alone")
+        done = self.pipeline.model.position - before
+        whole = Outcomes()
+        for at, item in enumerate(items):
+            labelled = isinstance(item.what, Example) and item.what.labels is not None
+            again = done > 0 and item.learn and labelled
+            done -= again
+            try:
+                one = self.pipeline.step([replace(item, learn=False) if again else item])
+            except BraidError:
+                raise
+            except Exception as error:
+                whole.failures[at] = InvalidRecord("pipeline", f"{type(error).__name__}: {error}")
+                continue
+            if 0 in one.predictions:
+                whole.predictions[at] = one.predictions[0]
+            if 0 in one.failures:
+                whole.failures[at] = one.failures[0]
+            whole.drift += one.drift
+            whole.learnt += one.learnt + again
+            whole.late_labels += one.late_labels
+        return whole
 
     def _item(self, record: Record, duty: Duty) -> Item:
         late = duty.publish and not duty.learn
@@ -204,57 +302,15 @@ class Runner:
             return Item(self._codec.description(record), False, duty.learn, late)
         return Item(self._codec.event(record), duty.publish, duty.learn, late)
 
-    def _outgoing(
-        self, made: Sequence[tuple[Prediction, Record]], outcome: Outcomes,
-        letters: Sequence[DeadLetter],
-    ) -> list[Any]:  # fmt: skip
-        encoder = self._encoder
-        out = [encoder.prediction(one, record) for one, record in made]
-        out += [encoder.dead_letter(letter) for letter in letters]
-        first = (self.settings.topics.events, 0)
-        if self._lease is not None and first in self._lease.published:
-            out += [encoder.drift(event) for event in outcome.drift]
-        return out
-
-    def _score(self, items: Sequence[Item], outcome: Outcomes) -> None:
-        """Prequential precision, from predictions made before their event was learnt."""
-        progress = self.progress
-        for at, made in outcome.predictions.items():
-            example = items[at].what
-            if not isinstance(example, Example) or not example.labels or made.late:
-                continue
-            hit = [one.label in example.labels for one in made.top[:5]]
-            progress.weight = progress.weight * _DECAY + 1
-            for k in progress.hits:
-                progress.hits[k] = progress.hits[k] * _DECAY + sum(hit[:k]) / k
-
-    def _count(
-        self, items: Sequence[Item], outcome: Outcomes, letters: Sequence[DeadLetter]
-    ) -> None:
-        metrics, progress = self._metrics, self.progress
-        progress.events += len(items)
-        progress.learnt += outcome.learnt
-        progress.dead += len(letters)
-        kinds = Counter(event.kind for event in outcome.drift)
-        progress.alarms += kinds["global_alarm"] + kinds["partition_alarm"]
-        progress.splits += kinds["split"]
-        progress.merges += kinds["merge"]
-        if outcome.predictions:
-            metrics.count("braid_events_total", len(outcome.predictions), action="predicted")
-        if outcome.learnt:
-            metrics.count("braid_events_total", outcome.learnt, action="learnt")
-        for reason, n in Counter(letter.reason for letter in letters).items():
-            metrics.count("braid_dead_letters_total", n, reason=reason)
-        for kind, n in (+kinds).items():
-            metrics.count("braid_drift_events_total", n, kind=kind)
-        for late, n in Counter(outcome.late_labels).items():
-            metrics.count("braid_late_labels_total", n, outcome=late)
-
     def _maintain(self) -> None:
         self._report()
         if self._store is None or self._clock.monotonic() < self._next_snapshot:
             return
-        if self._committer.idle() and (self._writing is None or not self._writing.is_alive()):
+        if self._writing is not None and self._writing.is_alive():
+            return
+        # Wait rather than look: a busy stream always has a commit outstanding.
+        self._committer.drain()
+        if not self._untold:
             self._take_snapshot(wait=False)
 
     def _take_snapshot(self, wait: bool) -> None:
@@ -276,8 +332,9 @@ class Runner:
         start = self._clock.monotonic()
         try:
             store.write(taken)
-        except SnapshotError as error:
-            log.warning("%s; %s", error, error.remedy)
+        except Exception as error:  # the stream goes on; a restart takes longer
+            remedy = error.remedy if isinstance(error, SnapshotError) else "this is a bug"
+            log.warning("%s; %s", error, remedy)
             self._metrics.count("braid_snapshots_total", outcome="failed")
         else:
             self._metrics.count("braid_snapshots_total", outcome="written")
@@ -291,10 +348,7 @@ class Runner:
         self._next_metrics = now + _METRICS_S
         pipeline, metrics, progress = self.pipeline, self._metrics, self.progress
         model = pipeline.model
-        try:
-            metrics.set("braid_lag_records", self._source.lag())
-        except SourceError as error:
-            log.warning("lag unknown: %s", error)
+        metrics.set("braid_lag_records", self.lag)
         metrics.set("braid_position_events", model.position)
         metrics.set("braid_labels", len(model.labels) - len(model.labels.retired))
         metrics.set("braid_partitions", model.partitioner.leaves)

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,7 @@ from stream.config import Settings
 from stream.errors import SettingError, SnapshotError
 from stream.learn.warmup import warm
 from stream.metrics import Metrics
+from stream.retrieval import require
 from stream.runner import Runner
 from stream.sink import FileSink, NullSink
 from stream.source.base import Sink, Source
@@ -51,6 +52,7 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
     _log_to_stderr()
     stop = _stop_on_signals()
     store = _store(settings)
+    require(settings.index)
     _say("braid: loading the compiled kernels (the first start compiles them, about a minute)")
     warm()
     clock, metrics = SystemClock(), Metrics()
@@ -104,8 +106,14 @@ def serve_snapshot(settings: Settings) -> int:
 def _kafka(settings: Settings) -> tuple[Source, Sink, Any]:
     from stream.source.kafka import KafkaInlet, KafkaSink, KafkaSource
 
-    source = KafkaSource(settings.kafka, settings.topics)
-    return source, KafkaSink(settings.kafka), KafkaInlet(settings.kafka, settings.topics.events)
+    with ExitStack() as undo:
+        source = KafkaSource(settings.kafka, settings.topics)
+        undo.callback(source.close)
+        sink = KafkaSink(settings.kafka)
+        undo.callback(sink.close)
+        inlet = KafkaInlet(settings.kafka, settings.topics.events)
+        undo.pop_all()
+    return source, sink, inlet
 
 
 def _local(settings: Settings, local: Local) -> tuple[Source, Sink, Any]:
@@ -224,4 +232,5 @@ def _log_to_stderr() -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    logging.getLogger("kafka").setLevel(logging.ERROR)
+    for chatty, level in {"kafka": logging.ERROR, "faiss": logging.WARNING}.items():
+        logging.getLogger(chatty).setLevel(level)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import orjson
 
 from stream.config import Topics
+from stream.errors import SettingError, SourceError
 from stream.source.base import Lease, Outgoing
 from stream.types import DeadLetter, DriftEvent, Prediction, Record, TopicPartition
+
+_OPTION = orjson.OPT_SERIALIZE_NUMPY  # evidence may hold numpy's numbers
 
 
 class Encoder:
@@ -23,7 +27,7 @@ class Encoder:
         """A prediction, keyed by event id."""
         body = {
             "id": made.id,
-            "labels": [{"label": one.label, "score": one.score} for one in made.top],
+            "top": [{"label": one.label, "score": one.score} for one in made.top],
             "chosen": made.chosen,
             "position": made.position,
             "late": made.late,
@@ -43,7 +47,9 @@ class Encoder:
             "position": event.position,
             "evidence": event.evidence,
         }
-        return Outgoing(self._topics.drift, event.scope.encode(), orjson.dumps(body))
+        return Outgoing(
+            self._topics.drift, event.scope.encode(), orjson.dumps(body, option=_OPTION)
+        )
 
     def dead_letter(self, letter: DeadLetter) -> Outgoing:
         """The original key and bytes, with reason and origin in the headers."""
@@ -77,22 +83,36 @@ class FileSink:
     ----------
     path
         The file; made where it is missing.
+
+    Raises
+    ------
+    SettingError
+        It cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[bytes] = path.open("ab")
+        try:
+            self._file: IO[bytes] = path.open("ab")
+        except OSError as error:
+            hint = f"name a file that can be written ({error.strerror})"
+            raise SettingError("--output", str(path), hint) from None
 
     def commit(
         self, records: Sequence[Outgoing], positions: Mapping[TopicPartition, int], lease: Lease
     ) -> None:
         """Append and flush; an interrupted write may leave a partial line."""
+        lines = []
         for record in records:
             value = None if record.value is None else record.value.decode("utf-8", "replace")
             key = None if record.key is None else record.key.decode("utf-8", "replace")
-            line = orjson.dumps({"topic": record.topic, "key": key, "value": value})
-            self._file.write(line + b"\n")
-        self._file.flush()
+            lines.append(orjson.dumps({"topic": record.topic, "key": key, "value": value}))
+        try:
+            self._file.writelines(line + b"\n" for line in lines)
+            self._file.flush()
+        except OSError as error:  # some may be written: trying again would repeat those
+            raise SourceError(f"cannot write {self._file.name}: {error.strerror}") from None
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):  # what is left in the buffer of a full disk; told before
+            self._file.close()

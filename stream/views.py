@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,8 +34,9 @@ class ModelView:
     """One state of the model; see `stream.serve.view.View`."""
 
     def __init__(
-        self, pipeline: Pipeline, frozen: Frozen, history: Sequence[DriftEvent], lag: int
-    ) -> None:
+        self, pipeline: Pipeline, frozen: Frozen, history: Sequence[DriftEvent],
+        lag: Callable[[], int],
+    ) -> None:  # fmt: skip
         self._frozen = frozen
         self._featurizer = Featurizer()
         self._featurizer.load(pipeline.featurizer.state())
@@ -58,6 +59,9 @@ class ModelView:
                 raise InvalidRecord("no_payload", "give `text`, `features` or `vector`")
             featurizer.check(example)
         rows = batch([featurizer.row(example) for example in examples])
+        if not self._frozen.known or rows.width != self._frozen.learner.width:
+            # Nothing was learnt yet, so that the learner for such rows is still to be made.
+            return [Prediction(one.id, (), (), self.position) for one in examples]
         with self._lock:  # the frozen learner has one scratch
             near: Near | None = None
             embedded = self._frozen.embed(rows)
@@ -86,7 +90,8 @@ class ModelView:
 
     def labels(self, prefix: str, most: int) -> list[str]:
         """At most `most` labels that start with `prefix`."""
-        return self._frozen.labels.with_prefix(prefix, most)
+        found = self._frozen.labels.with_prefix(prefix, most)  # some may be newer than the view
+        return [name for name in found if self.label(name) is not None]
 
     def partitions(self) -> list[PartitionInfo]:
         """All partitions, largest first."""
@@ -116,7 +121,7 @@ class ModelView:
             "learner": frozen.learner.kind,
             "labels": frozen.known - len(frozen.retired),
             "partitions": len(np.unique(frozen.leaf_of[: frozen.known])),
-            "lag": self._lag,
+            "lag": self._lag(),
             "threshold": frozen.threshold,
             "memory_bytes": int(sum(part.nbytes for part in frozen.learner.arrays().values())),
             "index": {
@@ -147,12 +152,17 @@ class Publisher:
         self._made = 0.0
         self._due = 0.0
         self._position = -1
-        self._version = -1
+        self._stale = True
         self._lag = 0
 
-    def note(self, events: Sequence[DriftEvent]) -> None:
-        """Remember drift events for the views to come."""
+    def note(self, events: Sequence[DriftEvent], changed: bool = False) -> None:
+        """Remember drift events for the views to come.
+
+        `changed` says that the model is another one though its position may be the same: it was
+        told what a label means, or a label was retired.
+        """
         self._history.extend(events)
+        self._stale |= changed or bool(events)
 
     def refresh(self, pipeline: Pipeline, lag: int, force: bool = False) -> None:
         """Make a view where one is due; called by the pipeline's thread."""
@@ -162,16 +172,20 @@ class Publisher:
             self._metrics.set("braid_view_age_seconds", now - self._made)
         if not force and now < self._due:
             return
-        version = (pipeline.model.position, len(pipeline.model.labels))
-        if version != (self._position, self._version) or self._view is None:
+        position = pipeline.model.position
+        if self._stale or position != self._position or self._view is None:
             room = self._spare.pop() if self._spare else None
             frozen = pipeline.model.freeze(room)
-            self._view = ModelView(pipeline, frozen, list(self._history), lag)
+            self._view = ModelView(pipeline, frozen, list(self._history), self.lag)
             weakref.finalize(self._view, self._spare.append, frozen)
-            self._position, self._version = version
+            self._position, self._stale = position, False
         self._made = self._clock.monotonic()
         pause = max(self._every_s, (self._made - now) / _SHARE)
         self._due = self._made + min(pause, _LONGEST_S)
+
+    def lag(self) -> int:
+        """Records not read yet, as last known; never as old as the view may be."""
+        return self._lag
 
     def current(self) -> ModelView:
         """The newest view."""

@@ -21,13 +21,14 @@ class WaitingRoom:
     most
         Events, and label sets, kept at most.
     most_bytes
-        Bytes of waiting payloads at most.
+        Bytes of waiting events at most, and as many of waiting label sets.
     """
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most = most
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._label_bytes = 0
         self._events: OrderedDict[str, Example] = OrderedDict()
         self._labels: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
@@ -43,7 +44,7 @@ class WaitingRoom:
 
     def event(self, example: Example) -> Example | None:
         """Take in an unlabelled event; returns it labelled where its labels had come before."""
-        labels = self._labels.pop(example.id, None)
+        labels = self._drop(example.id)
         if labels is not None:
             return replace(example, labels=labels)
         self._forget(example.id)
@@ -54,17 +55,15 @@ class WaitingRoom:
         return None
 
     def feedback(self, identity: str, labels: tuple[str, ...]) -> tuple[Example | None, Outcome]:
-        """Take in late labels; returns the labelled event where it waits, and what was done."""
+        """Take in late labels; returns the labelled event where it waits, and what was done.
+
+        `dropped` says that label sets had to go, the oldest first: perhaps this one.
+        """
         example = self._events.get(identity)
         if example is not None:
             self._forget(identity)
             return replace(example, labels=labels), "joined"
-        self._labels.pop(identity, None)
-        self._labels[identity] = labels
-        if len(self._labels) > self._most:
-            self._labels.popitem(last=False)
-            return None, "dropped"
-        return None, "kept"
+        return None, "dropped" if self._keep(identity, labels) else "kept"
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain JSON values, oldest first."""
@@ -75,15 +74,34 @@ class WaitingRoom:
 
     def load(self, state: dict[str, Any]) -> None:
         """Replace the state by one that `state` gave."""
-        self._bytes = 0
+        self._bytes = self._label_bytes = 0
         self._events.clear()
         self._labels.clear()
         for fields in state["events"]:
-            vector = fields.pop("vector")
+            vector = fields["vector"]
             dense = None if vector is None else np.array(vector, np.float32)
-            self.event(Example(**fields, vector=dense))
+            self.event(Example(**fields | {"vector": dense}))
         for identity, labels in state["labels"]:
-            self._labels[identity] = tuple(labels)
+            self._keep(identity, tuple(labels))
+
+    def _keep(self, identity: str, labels: tuple[str, ...]) -> bool:
+        """Keep a label set as the newest; whether any had to go."""
+        self._drop(identity)
+        self._labels[identity] = labels
+        self._label_bytes += _label_weight(identity, labels)
+        dropped = False
+        while self._labels and (
+            len(self._labels) > self._most or self._label_bytes > self._most_bytes
+        ):
+            self._drop(next(iter(self._labels)))
+            dropped = True
+        return dropped
+
+    def _drop(self, identity: str) -> tuple[str, ...] | None:
+        labels = self._labels.pop(identity, None)
+        if labels is not None:
+            self._label_bytes -= _label_weight(identity, labels)
+        return labels
 
     def _forget(self, identity: str) -> None:
         example = self._events.pop(identity, None)
@@ -93,12 +111,17 @@ class WaitingRoom:
 
 def _weight(example: Example) -> int:
     """About the bytes that an example takes."""
-    size = 200 + len(example.text or "")
+    size = 200 + len(example.id) + len(example.text or "")
     if example.features is not None:
         size += sum(90 + len(name) for name in example.features)
     if example.vector is not None:
         size += 4 * len(example.vector)
     return size
+
+
+def _label_weight(identity: str, labels: tuple[str, ...]) -> int:
+    """About the bytes that a label set takes."""
+    return 200 + len(identity) + sum(60 + len(label) for label in labels)
 
 
 def _plain(example: Example) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Frozen:
 
     def embed(self, rows: Rows) -> Float32 | None:
         """Unit embeddings (n, d) float32 for the prototype index; None while it is not asked."""
-        if isinstance(self.learner, ExtremeLearner):
+        if isinstance(self.learner, ExtremeLearner) and rows.width == self.learner.width:
             return self.learner.embed(rows)
         return None
 
@@ -81,7 +81,12 @@ def score(
     learner: SmallLearner | ExtremeLearner, retired: Collection[int], leaf_of: Any, rows: Rows,
     near: Near | None,
 ) -> tuple[Any, Float32]:  # fmt: skip
-    """Slots (n, m) and probabilities of every label, or of each row's shortlist, best first."""
+    """Slots (n, m) and probabilities of every label, or of each row's shortlist, best first.
+
+    Rows of another kind than the learner's, such as vectors before the first event, say nothing.
+    """
+    if rows.width != learner.width:
+        rows = features.blank(len(rows), learner.width)
     if isinstance(learner, ExtremeLearner):
         found = nothing_near(len(rows)) if near is None else near
         return learner.predict(rows, leaf_of, found.slots, found.similar)
@@ -117,13 +122,16 @@ class Model:
         self.position = 0
         """Labelled events learnt."""
         self.recent: deque[tuple[Any, Any]] = deque(maxlen=_RECENT)
+        self.taught: list[tuple[Any, Any]] = []
+        """Rows and labels that the extreme learner began with, for whoever keeps prototypes."""
         self.waiting = Changes()
         """Truth and hits of the events since the last full chunk."""
         self.alarmed: list[Any] = []
         """Label slots of each alarm since the pipeline last looked."""
         self.density: tuple[int, set[int]] = (0, set())
-        """Non-zeros, and distinct features, of the first events."""
-        self._predicted: Rows | None = None
+        """Named values, and distinct features, of the first events."""
+        self._predicted: tuple[Rows, Near | None] | None = None
+        """What the learner's scratch holds the forward pass of."""
 
     @property
     def extreme(self) -> bool:
@@ -132,16 +140,20 @@ class Model:
 
     def embed(self, rows: Rows) -> Float32 | None:
         """Unit embeddings (n, d) float32 for the prototype index; None while it is not asked."""
-        if isinstance(self.learner, ExtremeLearner):
-            return self.learner.embed(rows)
-        return None
+        self._match(rows)
+        if not isinstance(self.learner, ExtremeLearner) or rows.width != self.learner.width:
+            return None
+        if self._predicted is not None and self._predicted[0] is not rows:
+            self._predicted = None  # other rows take the scratch
+        return self.learner.embed(rows)
 
     def predict(self, rows: Rows, near: Near | None = None) -> Scores:
         """Score labels for each row; changes nothing that learning would see."""
         self._match(rows)
         leaf_of = self.partitioner.leaf_of
         slots, p = score(self.learner, self.labels.retired, leaf_of, rows, near)
-        self._predicted = rows if len(rows) == 1 else None
+        fits = len(rows) == 1 and rows.width == self.learner.width
+        self._predicted = (rows, near) if fits else None
         return Scores(slots, p, self._threshold())
 
     def learn(
@@ -165,15 +177,16 @@ class Model:
         """
         self._match(rows)
         events: list[DriftEvent] = []
-        fresh = self._predicted is rows
-        self._predicted = None
+        seen, self._predicted = self._predicted, None
+        fresh = seen is not None and seen[0] is rows and seen[1] is near
         found = nothing_near(len(rows)) if near is None else near
         start = 0
         while start < len(rows):
             stop = self._cut(start, labels)
+            fresh = fresh and not self._stirs(labels[start])
             truths, bounds, new = self._slots(labels[start:stop])
             part = rows.part(start, stop) if stop - start < len(rows) else rows
-            self._learn_part(part, truths, bounds, found.part(start, stop), fresh and not new)
+            self._learn_part(part, truths, bounds, found.part(start, stop), fresh)
             events.extend(new)
             events.extend(self._advance())
             self._decide(part)
@@ -213,27 +226,32 @@ class Model:
         return 0.5 if self.settings.objective == "hamming" else self.learner.threshold
 
     def _match(self, rows: Rows) -> None:
-        """Make the learner that the first rows ask for."""
-        if rows.dense is not None and self.position == 0 and not self.labels:
-            width = rows.dense.shape[1]
-            small = self.learner
-            if not isinstance(small, SmallLearner) or small.width != width:
-                self.learner = SmallLearner(True, self.settings.seed, width)
+        """Make the learner that the first rows ask for; labels may be described already."""
+        if self.position == 0 and rows.width != self.learner.width:
+            small = SmallLearner(rows.width > 0, self.settings.seed, rows.width)
+            self._rebuild(self._extreme(rows.width) if self.extreme else small)
 
     def _cut(self, start: int, labels: Sequence[Sequence[str]]) -> int:
-        """Where this part ends: at a full chunk, or before an event with a new label."""
+        """Where this part ends: at a full chunk, a look at the density, or a label that stirs."""
         stop = min(len(labels), start + CHUNK - self.position % CHUNK)
+        if self.position < _DECIDE:
+            stop = min(stop, start + (1 << self.position.bit_length()) - self.position)
         for at in range(start + 1, stop):
-            if any(self.labels.slot(name) is None for name in labels[at]):
+            if self._stirs(labels[at]):
                 return at
         return stop
+
+    def _stirs(self, names: Sequence[str]) -> bool:
+        """Whether a label is new or back from retirement, which changes what is scored."""
+        slots = [self.labels.slot(name) for name in names]
+        return any(slot is None or slot in self.labels.retired for slot in slots)
 
     def _slots(self, labels: Sequence[Sequence[str]]) -> tuple[Any, Any, list[DriftEvent]]:
         bounds = np.zeros(len(labels) + 1, np.int64)
         slots: list[int] = []
         new: list[DriftEvent] = []
         for at, names in enumerate(labels):
-            for name in names:
+            for name in dict.fromkeys(names):
                 new.extend(self._add(name))
                 slots.append(self.labels.add(name)[0])
             bounds[at + 1] = len(slots)
@@ -266,7 +284,8 @@ class Model:
             self._keep(rows, truths, bounds)
         hit = np.zeros(len(truths), np.uint8)
         hits(slots, truths, bounds, hit)
-        empty = p[:, 0] > self._threshold() if p.shape[1] else np.zeros(len(rows), np.bool_)
+        # Not the threshold in force: that one moves inside a part.
+        empty = p[:, 0] > 0.5 if p.shape[1] else np.zeros(len(rows), np.bool_)
         self.waiting.add(truths, bounds, hit, empty.astype(np.float32))
         self.position += len(rows)
 
@@ -276,7 +295,8 @@ class Model:
             return []
         parts = Parts(self.labels, self.partitioner, self.drift, self.learner, self.position)
         events, alarmed = react(parts, self.waiting)
-        self.alarmed.extend(alarmed)
+        if self.extreme:  # nobody looks at it before
+            self.alarmed.extend(alarmed)
         return events
 
     def _keep(self, rows: Rows, truths: Any, bounds: Any) -> None:
@@ -295,21 +315,25 @@ class Model:
             return
         nnz, names = self.density
         names.update(rows.hashes.tolist())
-        self.density = nnz + len(rows.hashes), names
+        # Words are always sparse; their terms equal their values, which are 0.5 at least.
+        named = (rows.raw != rows.terms) | (np.abs(rows.raw) < 0.5)
+        self.density = nnz + int(np.count_nonzero(named)), names
         if self.position & (self.position - 1) or not names:
             return
-        text = np.array_equal(rows.raw, rows.terms)  # words are always sparse
-        dense = not text and self.density[0] / (self.position * len(names)) >= _DENSE
+        dense = self.density[0] / (self.position * len(names)) >= _DENSE
         if isinstance(self.learner, SmallLearner) and dense != self.learner.dense:
             self._rebuild(SmallLearner(dense, self.settings.seed))
 
     def _become_extreme(self) -> None:
-        s = self.settings
-        width = self.learner.width if isinstance(self.learner, SmallLearner) else 0
-        self._rebuild(
-            ExtremeLearner(s.seed, width, s.exemplars, s.hash_bits, s.linear_bits, self.dimension)
-        )
+        self._rebuild(self._extreme(self.learner.width))
+        self.taught = list(self.recent)
         self.recent.clear()
+
+    def _extreme(self, width: int) -> ExtremeLearner:
+        s = self.settings
+        return ExtremeLearner(
+            s.seed, width, s.exemplars, s.hash_bits, s.linear_bits, self.dimension
+        )
 
     def _rebuild(self, learner: SmallLearner | ExtremeLearner) -> None:
         """Put another learner in place, taught the labels, descriptions and recent events."""
@@ -317,6 +341,9 @@ class Model:
         learner.add_labels(len(self.labels), self.partitioner.highest)
         for slot in self.labels.descriptions:
             self._teach_description(slot)
+        if isinstance(learner, ExtremeLearner):
+            for slot in self.labels.retired:
+                learner.retire(slot, True)
         leaf_of = self.partitioner.leaf_of
         for row, truth in self.recent:
             rows = features.batch([row])

@@ -30,6 +30,7 @@ def dump(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
         "width": learner.width,
         "dense": isinstance(learner, SmallLearner) and learner.dense,
         "dimension": model.dimension,
+        "seed": learner.seed if isinstance(learner, SmallLearner) else model.settings.seed,
         "nnz": nnz,
         "labels": model.labels.state(),
     }
@@ -45,7 +46,8 @@ def load(model: Model, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> No
     if meta["kind"] == ExtremeLearner.kind:
         model.learner = ExtremeLearner(settings.seed, meta["width"], 256, 10, 10, meta["dimension"])
     else:
-        model.learner = SmallLearner(meta["dense"], settings.seed, meta["width"])
+        seed = meta.get("seed", settings.seed)  # projections grow by the seed that drew them
+        model.learner = SmallLearner(meta["dense"], seed, meta["width"])
     model.learner.load(arrays)
     model.partitioner.load(arrays)
     model.drift.load(arrays)

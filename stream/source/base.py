@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from stream.errors import CommitFailed
 from stream.types import Record, TopicPartition
 
 
@@ -91,6 +92,24 @@ class Outgoing:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class Unpublishable(CommitFailed):
+    """Some records can never be published, such as one too large for its topic.
+
+    It stands here, not in `stream.errors`, since only sinks and the commit thread know it.
+
+    Parameters
+    ----------
+    places
+        Which ones, by their places in the call; at least one.
+    """
+
+    retriable = False
+
+    def __init__(self, message: str, places: Sequence[int], *, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.places = tuple(places)
+
+
 class Sink(Protocol):
     """Publishes records together with the positions that they stand for."""
 
@@ -102,7 +121,9 @@ class Sink(Protocol):
         Raises
         ------
         CommitFailed
-            Nothing was published; the same call may be made again.
+            Nothing was published; the same call may be made again if it is `retriable`.
+        Unpublishable
+            Nothing was published; the call may be made again without the records it names.
         LeaseLost
             Nothing was published; the lease belongs to another member now.
         Fenced

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 from stream.errors import CommitFailed, Fenced, LeaseLost, SourceError
-from stream.source.base import Lease, Outgoing
+from stream.source.base import Lease, Outgoing, Unpublishable
 from stream.types import Record, TopicPartition
 
 
@@ -163,8 +163,8 @@ class MemoryBroker:
             if self._failing:
                 self._failing -= 1
                 raise CommitFailed("told to fail")
-            for one in records:
-                self._check(one)
+            for place, one in enumerate(records):
+                self._check(place, one)
             for one in records:
                 self._append(one, None)
             touched = {one.topic for one in records}
@@ -198,13 +198,11 @@ class MemoryBroker:
         with self.changed:
             self.changed.wait_for(ready, timeout_s)
 
-    def _check(self, one: Outgoing) -> None:
+    def _check(self, place: int, one: Outgoing) -> None:
         limit = self.topic(one.topic).record_bytes
         size = len(one.key or b"") + len(one.value or b"")
         if size > limit:
-            failed = CommitFailed(f"a record of {size} bytes is over {limit} of {one.topic}")
-            failed.retriable = False
-            raise failed
+            raise Unpublishable(f"a record of {size} bytes is over {limit} of {one.topic}", [place])
 
     def _append(self, one: Outgoing, partition: int | None) -> None:
         logs = self.topic(one.topic).logs

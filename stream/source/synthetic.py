@@ -1,9 +1,10 @@
 """A seeded stream of labelled texts with planted truth.
 
 Labels live in groups of 10 to 30 and are drawn by Zipf's law, groups first, then labels inside;
-four events in ten mix two groups. Each label and each group has words of its own, and common
-words are noise. Labels appear over time, and at known moments half of the groups exchange
-their labels, so that both co-occurrence and the meaning of group words change.
+four events in ten mix two groups. A text holds now and then a word of a label's own, words that
+many labels share, words of the groups, and common words as noise. Labels appear over time, and
+at known moments half of the groups exchange their labels, so that both co-occurrence and the
+meaning of group words change.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from stream.types import Int64
 
 _ONSETS = "b c d f g h j k l m n p r s t v w z br cr dr fl gr pl pr sk st tr".split()
 _VOWELS = "a e i o u ai ea io ou".split()
+
+
+_SHARED = 600  # words that no label has for itself
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Planted:
     labels: int = 4_000
     first: float = 0.5
     appear: int = 20
-    remix: int = 20_000
+    remix: int = 10_000
     noise: float = 0.05
     seed: int = 7
 
@@ -125,6 +129,8 @@ class SyntheticStream:
 
     def _remix(self) -> None:
         chosen = self._rng.permutation(len(self.groups))[: len(self.groups) // 2]
+        if not len(chosen):  # one group has nothing to exchange with
+            return
         pool = self._rng.permutation(np.concatenate([self.groups[group] for group in chosen]))
         at = 0
         for group in chosen:
@@ -154,7 +160,12 @@ class SyntheticStream:
 
     def _text(self, labels: tuple[int, ...], groups: list[int]) -> str:
         rng = self._rng
-        words = [word("label", label, int(k)) for label in labels for k in rng.integers(0, 6, 3)]
+        words = []
+        for label in labels:
+            if rng.random() < 0.5:
+                words.append(word("label", label, int(rng.integers(0, 4))))
+            shared = (7_919 * label + 104_729 * rng.integers(0, 6, 2)) % _SHARED
+            words += [word("shared", int(owner), 0) for owner in shared]
         words += [word("group", group, int(k)) for group in groups for k in rng.integers(0, 8, 3)]
         common = np.minimum(rng.zipf(1.3, 12), 2_000)
         words += [word("common", 0, int(k)) for k in common]
@@ -168,7 +179,7 @@ def label_name(label: int) -> str:
 
 def word(kind: str, owner: int, number: int) -> str:
     """A pronounceable word, the same for equal arguments."""
-    seed = {"label": 11, "group": 23, "common": 37}[kind]
+    seed = {"label": 11, "group": 23, "common": 37, "shared": 53}[kind]
     state = (seed * 1_000_003 + owner) * 1_000_003 + number * 7_919 + 12_345
     parts = []
     for _ in range(3):

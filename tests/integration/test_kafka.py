@@ -12,9 +12,12 @@ from types import ModuleType
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer
 
+from stream.clock import SystemClock
+from stream.commits import Committer, Job
 from stream.config import Kafka, Topics
 from stream.errors import CommitFailed, Fenced, LeaseLost, SourceError, Unavailable
-from stream.source.base import Outgoing
+from stream.metrics import Metrics
+from stream.source.base import Outgoing, Unpublishable
 from stream.source.kafka import KafkaInlet, KafkaSink, KafkaSource, create_topics, produce
 from stream.types import TopicPartition
 from tests.source_harness import leased, take, until
@@ -25,6 +28,8 @@ Member = Callable[..., Kafka]
 # Polls like a member until it is killed; tells when it holds a lease.
 MEMBER = """
 import sys
+from stream.clock import SystemClock
+from stream.commits import Committer, Job
 from stream.config import Kafka, Topics
 from stream.source.kafka import KafkaSource
 topics = Topics(events=sys.argv[2], labels=sys.argv[3])
@@ -208,3 +213,42 @@ def test_launcher_is_a_program(launcher: ModuleType) -> None:
         said, _ = program.communicate()
         assert said.endswith("stopped\n")
         assert program.returncode == 0
+
+
+def test_record_too_large_is_named_so_that_the_others_can_go(
+    member: Member, topics: Topics
+) -> None:
+    """One over its topic's limit, and one over the client's; what is small stands between."""
+    create_topics(member(), topics)
+    source, sink = KafkaSource(member(), topics), KafkaSink(member())
+    lease = leased(source, 1)
+    at = {TopicPartition(topics.events, 0): 3}
+    small = Outgoing(topics.predictions, b"id", b"v")
+    large = Outgoing(topics.predictions, b"large", b"x" * 1_200_000)
+    huge = Outgoing(topics.predictions, b"huge", b"x" * (64 * 1024 * 1024))
+    nothing = Outgoing(topics.predictions, None, None)
+    for records, place in (([small, large, small], 1), ([small, small, huge], 2)):
+        with pytest.raises(Unpublishable) as refused:
+            sink.commit(records, at, lease)
+        assert refused.value.places == (place,)
+        assert topics.predictions in str(refused.value)
+    committer = Committer(sink, 4, 60.0, topics.dead_letters, Metrics(), SystemClock())
+    committer.submit(Job([small, large, nothing, huge], at, lease))
+    committer.drain()
+    assert take_values(member(), topics.predictions) == [b"v", b""]
+    assert take_values(member(), topics.dead_letters) == [b"x" * 1_000] * 2
+    committer.close()
+    source.close()
+
+
+def take_values(settings: Kafka, topic: str) -> list[bytes | None]:
+    consumer = KafkaConsumer(
+        topic,
+        bootstrap_servers=settings.bootstrap_servers,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        consumer_timeout_ms=2_000,
+    )
+    found = [record.value for record in consumer]
+    consumer.close()
+    return found

@@ -184,9 +184,16 @@ class ExtremeLearner:
         terms = terms._replace(seq=_padded(terms.seq, pool), weight=_padded(terms.weight, pool))
         sizes, table = np.array(arrays["extreme.sizes"]), np.array(arrays["extreme.table"])
         self.state = Extreme(sizes, terms, exemplars, labels, rescorer, table)
-        self._capacity = self._capacity | {
-            "labels": len(self.state.labels.count),
-            "leaves": len(self.state.rescorer.leaf),
+        window, wide = exemplars.vector.shape
+        self._capacity = {
+            "terms": len(terms.df),
+            "pool": pool,
+            "exemplars": len(exemplars.n),
+            "window": window,
+            "width": wide,
+            "labels": len(labels.count),
+            "leaves": len(rescorer.leaf),
+            "table": len(table),
         }
         self._scratch = step.scratch(self.state)
 
@@ -221,10 +228,10 @@ def _prepare(s: Extreme, t: step.Scratch, i: int, indptr: Any, hashes: Any, term
         )
         return
     width = dense.shape[1]
-    norm = np.float32(0)
+    norm = 0.0  # squares of huge and tiny values leave float32
     for j in range(width):
-        norm += dense[i, j] * dense[i, j]
-    scale = np.float32(1) / np.sqrt(norm) if norm > 0 else np.float32(0)
+        norm += np.float64(dense[i, j]) * dense[i, j]
+    scale = 1.0 / np.sqrt(norm) if norm > 0 else 0.0
     for j in range(width):
         t.dense[j] = dense[i, j] * scale
     order = np.argsort(-np.abs(t.dense[:width]), kind="mergesort")

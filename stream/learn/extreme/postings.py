@@ -25,7 +25,7 @@ def weigh(df: Any, events: int, hashes: Any, terms: Any, slot: Any, weight: Any)
         at = np.int64(hashes[j] & mask)
         idf = np.log((1.0 + events) / (1.0 + min(df[at], np.float32(events)))) + 1.0
         value[j] = terms[j] * idf
-        norm += value[j] * value[j]
+        norm += np.float64(value[j]) * value[j]  # the square of a tiny one leaves float32
     scale = 1.0 / np.sqrt(norm) if norm > 0 else 0.0
     order = np.argsort(-np.abs(value), kind="mergesort")
     for k in range(n):
@@ -123,7 +123,10 @@ def nearest_sparse(
                     touched[found] = place
                     found += 1
                 sums[place] += value * terms.weight[at]
-    return _select(sums, touched, found, best, who)
+    nearest = _select(sums, touched, found, best, who)
+    if found == len(touched):  # sums that came back to zero were listed twice: some are not
+        sums[:] = 0
+    return nearest
 
 
 @kernel

@@ -210,7 +210,8 @@ def _describe(
         linear.score(s.table, label, t.slot, t.weight, terms, t.pair)
         x[13] = min(_CLIP, max(-_CLIP, t.pair[0]))
         norm = s.labels.norm[label]
-        x[14] = t.pair[1] / np.sqrt(norm) if norm > 1e-12 else 0.0
+        centroid = t.pair[1] / np.sqrt(norm) if norm > 1e-12 else 0.0
+        x[14] = min(_CLIP, max(-_CLIP, centroid))  # where slots are shared it knows no bound
         x[15] = x[14] * x[1]
         x[18] = top
         x[19] = mean

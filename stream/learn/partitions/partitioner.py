@@ -33,7 +33,11 @@ from stream.learn.partitions.state import (
     Partitions,
 )
 
-_ROOM = 1 << 15  # delta rows; an event makes at most USED·(LEAF + 4)
+_ROOM = 1 << 15  # delta rows
+# What an event may need at most: each of its labels opens two leaves and has its leaf split into
+# communities of three.
+_EVENT_ROWS = USED * (2 * LEAF + 8)
+_EVENT_LEAVES = USED * (LEAF // 3 + 2)
 _KINDS: dict[int, Literal["new", "move", "split", "merge"]] = {
     NEW: "new",
     MOVE: "move",
@@ -118,7 +122,7 @@ class Partitioner:
         done, total = 0, len(bounds) - 1
         while done < total:
             stop = min(done + 64, total)
-            need = int(self.state.sizes[LEAVES]) + (stop - done) * 2 * USED + 64
+            need = int(self.state.sizes[LEAVES]) + (stop - done) * 2 * USED + _EVENT_LEAVES
             self._reserve(len(self.leaf_of), need)
             self.state.sizes[ROWS] = 0
             done = _observe(self.state, truths, bounds, done, stop, self._rows)
@@ -180,12 +184,14 @@ def _deltas(rows: Any) -> list[PartitionDelta]:
 
 @kernel
 def _observe(p: Partitions, truths: Any, bounds: Any, start: int, stop: int, rows: Any) -> int:
-    """Events start to stop, as far as the delta rows have room; where it stopped."""
+    """Events start to stop, as far as delta rows and leaves have room; where it stopped."""
     labels = np.zeros(USED, np.int32)
     leaf = np.zeros(SLOTS, np.int32)
     score = np.zeros(SLOTS, np.float32)
     for i in range(start, stop):
-        if p.sizes[ROWS] + USED * (LEAF + 4) > len(rows):
+        if p.sizes[ROWS] + _EVENT_ROWS > len(rows):
+            return i
+        if p.sizes[LEAVES] + _EVENT_LEAVES > len(p.leaves.size):
             return i
         c = observe.sample(truths[bounds[i] : bounds[i + 1]], p.sizes[EVENTS], labels)
         if c >= 2:

@@ -166,13 +166,19 @@ class SmallLearner:
         self._scratch = step.scratch(self.state, self.dense)
 
     def _wanted(self, rows: Rows) -> int:
-        have = int(self.state.sizes[COLUMNS])
+        """Columns for these rows; more than are used until all are taken, when they are shared.
+
+        A function of what was seen alone, not of how it was cut into parts.
+        """
+        have, capacity = int(self.state.sizes[COLUMNS]), self._capacity["columns"]
         per_column = 36 * self._capacity["labels"] + 6_000
         most = max(BUDGET // per_column, 1_024)
         if self.dense:
             most = min(most, DENSE_MOST)
-        need = min(have + len(rows.hashes), most)
-        return max(need, min(self._capacity["columns"], most))
+        if capacity >= most or have + len(rows.hashes) < capacity:
+            return capacity
+        new = np.unique(rows.hashes[rowing.unknown(self.state.columns, rows.hashes)])
+        return min(have + len(new) + 1, most)
 
     def _reserve(self, labels: int = 0, columns: int = 0, leaves: int = 0) -> bool:
         """Grow where needed; whether anything grew."""

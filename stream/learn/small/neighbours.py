@@ -60,6 +60,8 @@ def nearest_sparse(
         slot = touched[at]
         found = _offer(best, who, found, MOST, sums[slot], slot)
         sums[slot] = 0
+    if n == len(touched):  # sums that came back to zero were listed twice, so some are not listed
+        sums[:] = 0
     return found
 
 

@@ -73,6 +73,15 @@ def find(columns: Columns, key: Any, full: bool) -> Any:
 
 
 @kernel
+def unknown(columns: Columns, hashes: Any) -> Any:
+    """Which features have no column, (n,) bool."""
+    out = np.zeros(len(hashes), np.bool_)
+    for j in range(len(hashes)):
+        out[j] = find(columns, hashes[j], False) < 0
+    return out
+
+
+@kernel
 def sparse(sizes: Any, columns: Columns, hashes: Any, raw: Any, terms: Any, out: Active) -> None:
     """Representations A and B of a sparse row, the idf as of now."""
     n = sizes[EVENTS]
@@ -82,8 +91,9 @@ def sparse(sizes: Any, columns: Columns, hashes: Any, raw: Any, terms: Any, out:
     for j in range(len(hashes)):
         col = find(columns, hashes[j], full)
         df = columns.df[col] if col >= 0 else 0.0
+        a = np.float64(raw[j])  # squares of huge and tiny values leave float32
         b = terms[j] * (np.log((n + 2.0) / (df + 1.0)) + 0.1)
-        norm_a += raw[j] * raw[j]
+        norm_a += a * a
         norm_b += b * b
         if col >= 0 and m < len(out.column):
             out.column[m] = col

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import OffsetAndMetadata
@@ -12,7 +13,7 @@ from kafka import errors as kafka_errors
 
 from stream.config import Kafka
 from stream.errors import AccessDenied, BraidError, CommitFailed, Fenced, LeaseLost, Unavailable
-from stream.source.base import Lease, Outgoing
+from stream.source.base import Lease, Outgoing, Unpublishable
 from stream.source.kafka import client
 from stream.source.kafka.faults import UNREACHABLE, carries, transactional_id, translate, words
 from stream.types import TopicPartition
@@ -27,14 +28,12 @@ _LOST = (
     kafka_errors.UnknownMemberIdError,
     kafka_errors.RebalanceInProgressError,
 )
-_NEVER = (
+_REFUSED = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.RecordListTooLargeError,
-    kafka_errors.InvalidTopicError,
     kafka_errors.InvalidRecordError,
-    ValueError,
-    TypeError,
 )
+_NEVER = (*_REFUSED, kafka_errors.InvalidTopicError, ValueError, TypeError)
 _ERRORS = (kafka_errors.KafkaError, OSError, ValueError, TypeError)
 
 
@@ -73,8 +72,9 @@ class KafkaSink:
         Raises
         ------
         CommitFailed
-            Nothing was published. The same call may be made again if it is `retriable`;
-            otherwise a record cannot be published at all, such as one too large for its topic.
+            Nothing was published. The same call may be made again if it is `retriable`.
+        Unpublishable
+            Nothing was published. Some records cannot be at all: too large for their topic.
         LeaseLost, Fenced, AccessDenied
             Nothing was published, and the same call cannot succeed.
         """
@@ -86,12 +86,14 @@ class KafkaSink:
             self._producer = self._reopen()
         producer = self._producer
         doing = "begin"
+        sent: list[Any] = []
         try:
             producer.begin_transaction()
-            sent = []
             for one in records:
                 doing = f"send to {one.topic}"
-                sent.append(producer.send(one.topic, one.value, one.key, list(one.headers)))
+                nothing = one.key is None and one.value is None  # the client refuses such a one
+                value = b"" if nothing else one.value
+                sent.append(producer.send(one.topic, value, one.key, list(one.headers)))
             doing = "flush"
             producer.flush(self._flush_s)
             for one, future in zip(records, sent, strict=True):
@@ -101,8 +103,9 @@ class KafkaSink:
             if positions:
                 producer.send_offsets_to_transaction(_offsets(positions), lease.token)
         except _ERRORS as error:
+            refused = _refused(error, records, sent)
             self._abort(error)
-            raise self._final(self._meaning(error, doing)) from error
+            raise self._final(self._meaning(error, doing, refused)) from error
         try:
             producer.commit_transaction()
         except _ERRORS as error:
@@ -154,7 +157,7 @@ class KafkaSink:
     def _plain(self, error: BaseException) -> BraidError:
         return translate(error, self._settings, "Write")
 
-    def _meaning(self, error: BaseException, doing: str) -> BraidError:
+    def _meaning(self, error: BaseException, doing: str, refused: Sequence[int] = ()) -> BraidError:
         if carries(error, _FENCED):
             return self._fenced()
         if carries(error, _LOST):
@@ -163,10 +166,13 @@ class KafkaSink:
         if isinstance(meant, AccessDenied):
             return meant
         why = f"could not {doing}: {words(error)}"
+        if refused:
+            remedy = "raise max.message.bytes of the topic"
+            return Unpublishable(f"the transaction was aborted, {why}", refused, remedy=remedy)
         failed = CommitFailed(f"the transaction was aborted, {why}", remedy=meant.remedy)
         if carries(error, _NEVER):
             failed.retriable = False
-            failed.remedy = "the record cannot be published: raise max.message.bytes of the topic"
+            failed.remedy = "look at the names of the topics"
         return failed
 
     def _final(self, meant: BraidError) -> BraidError:
@@ -190,6 +196,31 @@ class KafkaSink:
             "or ours was silent for kafka.transaction_timeout_ms",
             remedy="give each process its own kafka.member",
         )
+
+
+def _refused(
+    error: BaseException, records: Sequence[Outgoing], sent: Sequence[Any]
+) -> Sequence[int]:
+    """The place of a record that its topic will never take, if that is what went wrong.
+
+    Its neighbours in the batch are refused with it, so one is named at a time, the largest.
+    """
+    if not carries(error, _REFUSED):
+        return ()
+    if isinstance(error, _REFUSED) and len(sent) < len(records):
+        return (len(sent),)
+    found: list[int] = []
+    for at, future in enumerate(sent):
+        if not found:  # `send` may know of an earlier failure before that one's future does
+            with suppress(*_ERRORS):
+                future.get(timeout=1)
+        if future.exception is not None and carries(future.exception, _REFUSED):
+            found.append(at)
+    return sorted(found, key=lambda at: _size(records[at]))[-1:]
+
+
+def _size(one: Outgoing) -> int:
+    return len(one.key or b"") + len(one.value or b"")
 
 
 def _offsets(
