@@ -200,6 +200,8 @@ class Run(_Section):
 
     batch: int = Field(256, ge=1, le=10_000)
     """Records in a micro-batch at most."""
+    step_ms: int = Field(100, ge=1, le=10_000)
+    """Milliseconds that a micro-batch should take; its size follows, up to `batch`."""
     linger_ms: int = Field(20, ge=0, le=1_000)
     """Milliseconds to wait for records."""
     in_flight: int = Field(8, ge=1, le=1_000)

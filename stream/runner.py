@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _METRICS_S = 1.0
 _UNTOLD = 1_000  # dead letters of the labels topic that may wait for the first lease
+_LEAST, _MOST = 16, 1 << 20  # records that a micro-batch is adapted to
 _FIRST_LEASE_S = 5.0
 _PAUSE_S = 0.2
 
@@ -85,6 +86,7 @@ class Runner:
             sink, settings.run.in_flight, self._hang_s, settings.topics.dead_letters, metrics, clock
         )
         self._lag = 0
+        self._most = settings.run.batch
         self._next_snapshot = clock.monotonic() + settings.checkpoint.interval_s
         self._next_metrics = 0.0
         self._writing: threading.Thread | None = None
@@ -152,8 +154,7 @@ class Runner:
         """One micro-batch."""
         self._follow_lease()
         records = self._poll()
-        if records:
-            self._metrics.observe("braid_batch_records", len(records))
+        start = self._clock.monotonic()
         waiting = deque(records)
         while waiting:
             kind = self._kind(waiting[0])
@@ -161,6 +162,7 @@ class Runner:
             while waiting and self._kind(waiting[0]) == kind:
                 same.append(waiting.popleft())
             self._batch(same, *kind)
+        self._adapt(len(records), self._clock.monotonic() - start)
         self._publisher.refresh(self.pipeline, self.lag)
         self._maintain()
         if self._tick is not None:
@@ -170,7 +172,7 @@ class Runner:
         """Records; none while the source is away, for as long as the poll interval lasts."""
         run = self.settings.run
         try:
-            records = self._source.poll(run.batch, run.linger_ms / 1_000)
+            records = self._source.poll(min(self._most, run.batch), run.linger_ms / 1_000)
         except Unavailable as error:
             now = self._clock.monotonic()
             if self._away_since is None:
@@ -182,6 +184,15 @@ class Runner:
             return ()
         self._away_since = None
         return records
+
+    def _adapt(self, records: int, seconds: float) -> None:
+        """Let the next micro-batch take about `run.step_ms`: small ones keep the views young."""
+        if not records:
+            return
+        self._metrics.observe("braid_batch_records", records)
+        fit = records * self.settings.run.step_ms / 1_000 / max(seconds, 1e-6)
+        # By a factor of two at most, so that one odd batch does not matter.
+        self._most = int(min(max(fit, self._most / 2, _LEAST), self._most * 2, _MOST))
 
     def _kind(self, record: Record) -> tuple[bool, bool]:
         """Whether to publish what comes of a record, and whether its partition is leased."""
