@@ -62,6 +62,7 @@ class Committer:
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._busy = False
+        self._gathered = 0
         self._closed = False
         self._begun: float | None = None
         self._error: BaseException | None = None
@@ -74,7 +75,7 @@ class Committer:
     def submit(self, job: Job) -> None:
         """Hand over a job; waits while too many are outstanding."""
         with self._changed:
-            while len(self._jobs) >= self._most:
+            while len(self._jobs) + self._gathered >= self._most:
                 self._check()
                 self._changed.wait(0.1)
             self._check()
@@ -146,6 +147,7 @@ class Committer:
                 return
             with self._changed:
                 self._busy = False
+                self._gathered = 0
                 self._begun = None
                 self._changed.notify_all()
 
@@ -156,6 +158,7 @@ class Committer:
         positions: dict[TopicPartition, int] = {}
         while self._jobs and self._jobs[0].lease is lease:
             job = self._jobs.popleft()
+            self._gathered += 1
             records.extend(job.records)
             positions.update(job.positions)
         return Job(records, positions, lease)

@@ -8,7 +8,6 @@ BraidError
 ├── Overloaded            the endpoint is full; ask again later            (retriable)
 ├── NotReady              the model has no view yet                        (retriable)
 ├── SnapshotError         a snapshot is damaged, foreign or unreadable
-├── IndexMismatch         vectors of a dimension that the index does not have
 ├── RetentionGap          records between our position and the topic's start are gone
 ├── SourceError           the source failed
 │   ├── Unavailable       the cluster or file cannot be reached             (retriable)
@@ -86,10 +85,6 @@ class NotReady(BraidError):
 
 class SnapshotError(BraidError):
     """A snapshot is damaged, of another format, or cannot be written or read."""
-
-
-class IndexMismatch(BraidError):
-    """Vectors do not have the dimension of the index."""
 
 
 class RetentionGap(BraidError):

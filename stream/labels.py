@@ -87,22 +87,23 @@ class LabelSpace:
         """Ids of labels that are known."""
         return [self.ids[self._slots[name]] for name in names]
 
-    def with_prefix(self, prefix: str, most: int) -> list[str]:
-        """At most `most` names that start with `prefix`, in order."""
-        if len(self._sorted) != len(self.names):
-            self._sorted = sorted(self.names)
-        start = bisect_left(self._sorted, prefix)
-        found = []
-        for name in self._sorted[start : start + most]:
-            if not name.startswith(prefix):
+    def with_prefix(self, prefix: str, most: int, known: int = 1 << 62) -> list[str]:
+        """At most `most` names that start with `prefix`, in order, of the first `known` labels."""
+        every = self._sorted  # another thread may put a newer list in its place
+        if len(every) != len(self.names):
+            self._sorted = every = sorted(self.names)
+        found: list[str] = []
+        for at in range(bisect_left(every, prefix), len(every)):
+            if len(found) == most or not every[at].startswith(prefix):
                 break
-            found.append(name)
+            if self._slots[every[at]] < known:
+                found.append(every[at])
         return found
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain JSON values; ids follow from names and their order."""
         return {
-            "names": self.names,
+            "names": list(self.names),  # a snapshot is written while more come
             "retired": sorted(self.retired),
             "descriptions": [[slot, text] for slot, text in sorted(self.descriptions.items())],
         }

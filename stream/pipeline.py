@@ -6,20 +6,23 @@ prototypes; the index exists once the label space is too large to score whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from stream import features
 from stream.config import Settings
-from stream.errors import InvalidRecord
+from stream.errors import BraidError, InvalidRecord
 from stream.features import AnyRow, Featurizer, Rows
 from stream.learn.delayed import Outcome, WaitingRoom
 from stream.learn.model import CHUNK, Frozen, Model, Near
 from stream.learn.ranking import Scores
 from stream.retrieval import Retrieval
 from stream.types import Description, DriftEvent, Example, Float32, Prediction, Scored
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,15 @@ class _Asked:
     rows: Rows
     embedded: Float32 | None
     near: Near | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """A row to learn with its labels, and the place of the item that it came of."""
+
+    at: int
+    row: AnyRow
+    labels: tuple[str, ...]
 
 
 @dataclass
@@ -102,12 +114,30 @@ class Pipeline:
         assert isinstance(item.what, Example), "descriptions have no row"
         try:
             self.featurizer.check(item.what)
+            return self.featurizer.row(item.what)
         except InvalidRecord as error:
             out.failures[at] = error
-            return None
-        return self.featurizer.row(item.what)
+        except Exception as error:
+            out.failures[at] = _broken(error)
+        return None
 
     def _predict(
+        self, chosen: Sequence[tuple[int, Item]], rows: dict[int, AnyRow], out: Outcomes
+    ) -> None:
+        """Predict together; where that breaks, each alone, and what breaks again fails."""
+        try:
+            self._predict_together(chosen, rows, out)
+        except BraidError:
+            raise
+        except Exception as error:
+            if len(chosen) > 1:
+                for one in chosen:
+                    self._predict([one], rows, out)
+            else:
+                out.failures[chosen[0][0]] = _broken(error)
+                del rows[chosen[0][0]]
+
+    def _predict_together(
         self, chosen: Sequence[tuple[int, Item]], rows: Mapping[int, AnyRow], out: Outcomes
     ) -> None:
         if not chosen:
@@ -115,15 +145,15 @@ class Pipeline:
         asked = self._ask(features.batch([rows[at] for at, _ in chosen]))
         scores = self.model.predict(asked.rows, asked.near)
         self._alone = (rows[chosen[0][0]], asked) if len(chosen) == 1 else None
-        k = self.settings.learn.top_k
+        k, retired = self.settings.learn.top_k, self.model.labels.retired
         for n, (at, item) in enumerate(chosen):
             assert isinstance(item.what, Example), "descriptions are not predicted"
-            made = prediction(self.model, scores, n, item.what.id, k, item.late)
+            made = prediction(self.model, retired, scores, n, item.what.id, k, item.late)
             out.predictions[at] = made
 
     def _learn(self, items: Sequence[Item], rows: Mapping[int, AnyRow], out: Outcomes) -> None:
         """Learn runs of labelled events together, all else in its place between them."""
-        run: list[tuple[AnyRow, tuple[str, ...]]] = []
+        run: list[_Lesson] = []
         for at, item in enumerate(items):
             if not item.learn:
                 continue
@@ -135,7 +165,7 @@ class Pipeline:
             if labelled is not None:
                 row = rows.get(at)  # none for feedback: its event came earlier
                 row = self.featurizer.row(labelled) if row is None else row
-                run.append((row, labelled.labels or ()))
+                run.append(_Lesson(at, row, labelled.labels or ()))
         self._flush(run, out)
 
     def _labelled(self, example: Example, usable: bool, out: Outcomes) -> Example | None:
@@ -149,29 +179,53 @@ class Pipeline:
             return None
         return example if example.labels is not None else self.room.event(example)
 
-    def _flush(self, run: list[tuple[AnyRow, tuple[str, ...]]], out: Outcomes) -> None:
+    def _flush(self, run: list[_Lesson], out: Outcomes) -> None:
         """Learn a run of events in parts of at most a chunk, so that the index stays close."""
         for start in range(0, len(run), CHUNK):
             self._learn_part(run[start : start + CHUNK], out)
-        out.learnt += len(run)
         run.clear()
 
-    def _learn_part(self, part: Sequence[tuple[AnyRow, tuple[str, ...]]], out: Outcomes) -> None:
+    def _learn_part(self, part: Sequence[_Lesson], out: Outcomes) -> None:
+        """Learn together; where that breaks, what is left each alone, and what breaks fails."""
+        before = self.model.position
+        try:
+            self._learn_together(part, out)
+        except BraidError:
+            raise
+        except Exception as error:
+            left = part[self.model.position - before :]
+            if len(part) > 1:
+                for one in left:
+                    self._learn_part([one], out)
+            for one in left if len(part) == 1 else ():
+                out.failures[one.at] = _broken(error)
+                out.predictions.pop(one.at, None)
+        else:
+            out.learnt += len(part)
+            return
+        if len(part) > 1:
+            out.learnt += len(part) - len(left)
+
+    def _learn_together(self, part: Sequence[_Lesson], out: Outcomes) -> None:
         """Candidates from the index, the model, then the prototypes."""
         alone, self._alone = self._alone, None
-        if alone is not None and len(part) == 1 and part[0][0] is alone[0]:
+        if alone is not None and len(part) == 1 and part[0].row is alone[0]:
             asked = alone[1]
         else:
-            asked = self._ask(features.batch([row for row, _ in part]))
-        model = self.model
-        labels = [names for _, names in part]
+            asked = self._ask(features.batch([one.row for one in part]))
+        model, before = self.model, self.model.position
+        labels = [one.labels for one in part]
         out.drift.extend(model.learn(asked.rows, labels, asked.near))
         if not model.extreme:
             return
         embedded = model.embed(asked.rows) if asked.embedded is None else asked.embedded
         assert embedded is not None, "an extreme model embeds"
+        known = 0
+        if self.retrieval is None:  # what came before the switch is in model.taught
+            known = max(0, model.extreme_from - before)
         retrieval = self._retrieval(embedded.shape[1])
-        retrieval.learn([model.labels.ids_of_names(names) for names in labels], embedded)
+        ids = [model.labels.ids_of_names(names) for names in labels]
+        retrieval.learn(ids[known:], embedded[known:])
         for slots in model.alarmed:
             retrieval.discount(model.labels.ids_of(slots))
         model.alarmed.clear()
@@ -216,12 +270,18 @@ class Pipeline:
             retrieval.learn(ids, embedded)
 
 
+def _broken(error: Exception) -> InvalidRecord:
+    log.error("a record broke the pipeline", exc_info=error)
+    return InvalidRecord("pipeline", f"{type(error).__name__}: {error}")
+
+
 def prediction(
-    model: Model | Frozen, scores: Scores, at: int, identity: str, k: int, late: bool
-) -> Prediction:
+    model: Model | Frozen, retired: Collection[int], scores: Scores, at: int, identity: str,
+    k: int, late: bool = False,
+) -> Prediction:  # fmt: skip
     """Row `at` of scores as a prediction with labels by name."""
     slots, p = scores.slots[at], scores.p[at]
-    names, retired = model.labels.names, model.labels.retired
+    names = model.labels.names
     most = max(k, int(np.count_nonzero(p > scores.threshold)))
     kept = [
         (slot, score)

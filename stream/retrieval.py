@@ -7,7 +7,7 @@ searchable at once. `auto` picks the kind anew as the label space grows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -120,11 +120,14 @@ class Retrieval:
             self.prototypes.dimension,
             self.settings.flat_limit,
         )
+        shrunk = choice.kind == "flat" != self._choice.kind
+        if shrunk and 2 * len(self.prototypes) > self.settings.flat_limit:
+            choice = self._choice  # not to and fro about the limit
         if choice.kind != self._choice.kind:
-            self.index.close()
-            self._choice = choice
-            self.index = _make(self._choice.kind, self.prototypes.dimension)
-            self._fill(self.prototypes.ids)
+            made, old = _make(choice.kind, self.prototypes.dimension), self.index
+            self._fill(made)
+            self.index = made  # whole before anyone sees it
+            old.close()
         self._choice = choice
         ids, vectors, removed = self.prototypes.drain_dirty()
         if len(removed):
@@ -153,13 +156,13 @@ class Retrieval:
         if kind == self.index.kind:
             self.index.restore(_under(arrays, "index."))
         else:
-            self._fill(self.prototypes.ids)
+            self._fill(self.index)
 
-    def _fill(self, ids: Iterable[int]) -> None:
-        every = np.array(list(ids), np.int64)
+    def _fill(self, index: LabelIndex) -> None:
+        every = self.prototypes.ids
         for part in np.array_split(every, max(1, len(every) // 10_000)):
             if len(part):
-                self.index.upsert(part, self.prototypes.vectors(part))
+                index.upsert(part, self.prototypes.vectors(part))
 
 
 def _under(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from stream import state
 from stream.checkpoint import Snapshot, SnapshotStore
@@ -25,14 +24,14 @@ from stream.clock import Clock
 from stream.codec import Codec
 from stream.commits import Committer, Job
 from stream.config import Settings
-from stream.errors import BraidError, InvalidRecord, SnapshotError, SourceError, Unavailable
+from stream.errors import InvalidRecord, SnapshotError, SourceError, Unavailable
 from stream.metrics import Metrics
-from stream.pipeline import Item, Outcomes, Pipeline
+from stream.pipeline import Item, Pipeline
 from stream.progress import Progress
 from stream.sink import Encoder
 from stream.source.base import Lease, Outgoing, Sink, Source
 from stream.source.offsets import Duty, Ledger
-from stream.types import DeadLetter, Description, Example, Record
+from stream.types import DeadLetter, Description, Record
 from stream.views import Publisher
 
 log = logging.getLogger(__name__)
@@ -86,7 +85,7 @@ class Runner:
             sink, settings.run.in_flight, self._hang_s, settings.topics.dead_letters, metrics, clock
         )
         self._lag = 0
-        self._most = settings.run.batch
+        self._most = _LEAST  # small at first: a batch is predicted before any of it is learnt
         self._next_snapshot = clock.monotonic() + settings.checkpoint.interval_s
         self._next_metrics = 0.0
         self._writing: threading.Thread | None = None
@@ -244,7 +243,7 @@ class Runner:
             except InvalidRecord as error:
                 letters.append(DeadLetter(record, error.reason, error.detail))
         start = self._clock.monotonic()
-        outcome = self._step(items)
+        outcome = self.pipeline.step(items)
         self._metrics.observe("braid_step_seconds", self._clock.monotonic() - start)
         letters += [
             DeadLetter(records[places[at]], failure.reason, failure.detail)
@@ -273,40 +272,6 @@ class Runner:
         elif not leased:
             self._tell([self._encoder.dead_letter(letter) for letter in letters] + drift)
 
-    def _step(self, items: Sequence[Item]) -> Outcomes:
-        """One step; where it breaks, each item alone, and what breaks twice fails.
-
-        Items that were learnt before the break are not learnt again.
-        """
-        before = self.pipeline.model.position
-        try:
-            return self.pipeline.step(items)
-        except BraidError:
-            raise
-        except Exception:
-            log.exception("a micro-batch broke the pipeline: each of its records is tried alone")
-        done = self.pipeline.model.position - before
-        whole = Outcomes()
-        for at, item in enumerate(items):
-            labelled = isinstance(item.what, Example) and item.what.labels is not None
-            again = done > 0 and item.learn and labelled
-            done -= again
-            try:
-                one = self.pipeline.step([replace(item, learn=False) if again else item])
-            except BraidError:
-                raise
-            except Exception as error:
-                whole.failures[at] = InvalidRecord("pipeline", f"{type(error).__name__}: {error}")
-                continue
-            if 0 in one.predictions:
-                whole.predictions[at] = one.predictions[0]
-            if 0 in one.failures:
-                whole.failures[at] = one.failures[0]
-            whole.drift += one.drift
-            whole.learnt += one.learnt + again
-            whole.late_labels += one.late_labels
-        return whole
-
     def _item(self, record: Record, duty: Duty) -> Item:
         late = duty.publish and not duty.learn
         if record.topic == self.settings.topics.labels:
@@ -321,12 +286,14 @@ class Runner:
             return
         # Wait rather than look: a busy stream always has a commit outstanding.
         self._committer.drain()
-        if not self._untold:
-            self._take_snapshot(wait=False)
+        self._take_snapshot(wait=False)
 
     def _take_snapshot(self, wait: bool) -> None:
-        """Copy the state now; write it on a thread of its own."""
-        if self._store is None:
+        """Copy the state now; write it on a thread of its own.
+
+        Not while dead letters wait for the first lease: its positions would pass over them.
+        """
+        if self._store is None or self._untold:
             return
         self._next_snapshot = self._clock.monotonic() + self.settings.checkpoint.interval_s
         if self._writing is not None:

@@ -20,6 +20,7 @@ from stream.config import Settings
 from stream.errors import SettingError, SnapshotError
 from stream.learn.warmup import warm
 from stream.metrics import Metrics
+from stream.progress import Progress
 from stream.retrieval import require
 from stream.runner import Runner
 from stream.sink import FileSink, NullSink
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _LINE_S = 1.0
 _PIPE_LINE_S = 5.0
+_IDLE = 12  # times longer between lines of a pipe while nothing comes
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
     stop = _stop_on_signals()
     store = _store(settings)
     require(settings.index)
-    _say("braid: loading the compiled kernels (the first start compiles them, about a minute)")
+    if local is not None:
+        _known(local)
+    _say("braid: loading the compiled kernels (the first start compiles them)")
     warm()
     clock, metrics = SystemClock(), Metrics()
     publisher = Publisher(settings.serve.view_s, clock, metrics)
@@ -91,7 +95,7 @@ def serve_snapshot(settings: Settings) -> int:
     snapshot = store.load() if store else None
     if snapshot is None:
         raise SnapshotError(
-            "there is no snapshot to serve",
+            f"there is no snapshot to serve in checkpoint.folder={settings.checkpoint.folder}",
             remedy="set checkpoint.folder to the folder that braid run writes to",
         )
     clock, metrics = SystemClock(), Metrics()
@@ -116,6 +120,14 @@ def _kafka(settings: Settings) -> tuple[Source, Sink, Any]:
     return source, sink, inlet
 
 
+def _known(local: Local) -> None:
+    """Refuse a source that is not there, before anything takes time."""
+    if local.source != "synthetic" and not Path(local.source).exists():
+        raise SettingError(
+            "--source", local.source, "write kafka, synthetic, or the path of a folder or file"
+        )
+
+
 def _local(settings: Settings, local: Local) -> tuple[Source, Sink, Any]:
     topic = settings.topics.events
     path = Path(local.source)
@@ -125,12 +137,8 @@ def _local(settings: Settings, local: Local) -> tuple[Source, Sink, Any]:
     elif path.is_dir():
         folder = Folder(path, local.text or (path / "texts.jsonl.gz").exists())
         source = LocalSource(folder.records, topic, folder.events)
-    elif path.is_file():
-        source = LocalSource(lambda: jsonl(path), topic)
     else:
-        raise SettingError(
-            "--source", local.source, "write kafka, synthetic, or the path of a folder or file"
-        )
+        source = LocalSource(lambda: jsonl(path), topic)
     sink: Sink = NullSink() if local.output is None else FileSink(local.output)
     return source, sink, source
 
@@ -179,7 +187,8 @@ class _Line:
     def tick(self, runner: Runner) -> None:
         """Print where it is time."""
         now = time.monotonic()
-        if now - self._at < self._every:
+        idle = runner.progress.events == self._events and not self._live
+        if now - self._at < self._every * (_IDLE if idle else 1):
             return
         progress = runner.progress
         rate = (progress.events - self._events) / (now - self._at)
@@ -197,11 +206,16 @@ class _Line:
 def _line(runner: Runner, rate: float) -> str:
     progress, model = runner.progress, runner.pipeline.model
     return (
-        f"{progress.events:>9,} events  {rate:>6,.0f}/s  P@1 {progress.precision(1):.3f}  "
-        f"P@5 {progress.precision(5):.3f}  {len(model.labels):,} labels  "
+        f"{progress.events:>9,} events  {rate:>6,.0f}/s  P@1 {_precision(progress, 1)}  "
+        f"P@5 {_precision(progress, 5)}  {len(model.labels):,} labels  "
         f"{model.partitioner.leaves:,} partitions  {progress.alarms} alarms  "
         f"lag {runner.lag:,}"
     )
+
+
+def _precision(progress: Progress, k: int) -> str:
+    """Precision at k since the start, a dash before anything was scored."""
+    return f"{progress.precision(k):.3f}" if progress.weight else "-"
 
 
 def _summary(runner: Runner, seconds: float) -> str:
@@ -212,7 +226,7 @@ def _summary(runner: Runner, seconds: float) -> str:
         f"braid: {progress.events:,} events in {seconds:.1f} s "
         f"({progress.events / max(seconds, 1e-9):,.0f}/s), {progress.learnt:,} learnt, "
         f"{progress.dead:,} dead letters\n"
-        f"  P@1 {progress.precision(1):.3f}, P@5 {progress.precision(5):.3f} "
+        f"  P@1 {_precision(progress, 1)}, P@5 {_precision(progress, 5)} "
         f"over the last 1,000 or so, each predicted before it was learnt\n"
         f"  {len(model.labels):,} labels in {model.partitioner.leaves:,} partitions, "
         f"{progress.splits:,} splits, {progress.merges:,} merges, "

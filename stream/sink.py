@@ -77,7 +77,7 @@ class NullSink:
 
 
 class FileSink:
-    """Appends records to a JSONL file, one object a line: topic, key, value.
+    """Appends records to a JSONL file, one object a line: topic, key, value, headers.
 
     Parameters
     ----------
@@ -105,7 +105,12 @@ class FileSink:
         for record in records:
             value = None if record.value is None else record.value.decode("utf-8", "replace")
             key = None if record.key is None else record.key.decode("utf-8", "replace")
-            lines.append(orjson.dumps({"topic": record.topic, "key": key, "value": value}))
+            body: dict[str, object] = {"topic": record.topic, "key": key, "value": value}
+            if record.headers:
+                body["headers"] = {
+                    name: text.decode("utf-8", "replace") for name, text in record.headers
+                }
+            lines.append(orjson.dumps(body))
         try:
             self._file.writelines(line + b"\n" for line in lines)
             self._file.flush()

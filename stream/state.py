@@ -9,6 +9,7 @@ import numpy as np
 
 from stream.checkpoint import Snapshot
 from stream.config import Settings
+from stream.errors import SnapshotError
 from stream.learn import persist
 from stream.pipeline import Pipeline
 from stream.retrieval import Retrieval
@@ -47,7 +48,13 @@ def revive(settings: Settings, snapshot: Snapshot) -> Pipeline:
     """A pipeline that goes on where the snapshot was taken."""
     pipeline = Pipeline(settings)
     meta, arrays = snapshot.meta, dict(snapshot.arrays)
-    persist.load(pipeline.model, arrays, meta["model"])
+    try:
+        persist.load(pipeline.model, arrays, meta["model"])
+    except (KeyError, ValueError) as error:
+        raise SnapshotError(
+            f"the snapshot does not fit together: {error}",
+            remedy="restore an earlier one, or start with an empty folder",
+        ) from error
     pipeline.featurizer.load(meta["featurizer"])
     pipeline.room.load(meta["room"])
     if meta["index"] is not None:

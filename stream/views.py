@@ -69,7 +69,7 @@ class ModelView:
                 near = self._retrieval.near(embedded, self._frozen.labels)
             scores = self._frozen.predict(rows, near)
         return [
-            prediction(self._frozen, scores, at, example.id, k, False)
+            prediction(self._frozen, self._frozen.retired, scores, at, example.id, k)
             for at, example in enumerate(examples)
         ]
 
@@ -90,8 +90,7 @@ class ModelView:
 
     def labels(self, prefix: str, most: int) -> list[str]:
         """At most `most` labels that start with `prefix`."""
-        found = self._frozen.labels.with_prefix(prefix, most)  # some may be newer than the view
-        return [name for name in found if self.label(name) is not None]
+        return self._frozen.labels.with_prefix(prefix, most, self._frozen.known)
 
     def partitions(self) -> list[PartitionInfo]:
         """All partitions, largest first."""
@@ -116,11 +115,12 @@ class ModelView:
         """Position, sizes, memory, index kind and the reason for it."""
         frozen = self._frozen
         retrieval = self._retrieval
+        placed = frozen.leaf_of[: frozen.known]
         return {
             "position": frozen.position,
             "learner": frozen.learner.kind,
             "labels": frozen.known - len(frozen.retired),
-            "partitions": len(np.unique(frozen.leaf_of[: frozen.known])),
+            "partitions": len(np.unique(placed[placed >= 0])),
             "lag": self._lag(),
             "threshold": frozen.threshold,
             "memory_bytes": int(sum(part.nbytes for part in frozen.learner.arrays().values())),

@@ -122,6 +122,8 @@ class Model:
         self.position = 0
         """Labelled events learnt."""
         self.recent: deque[tuple[Any, Any]] = deque(maxlen=_RECENT)
+        self.extreme_from = 0
+        """Position at which the extreme learner took over."""
         self.taught: list[tuple[Any, Any]] = []
         """Rows and labels that the extreme learner began with, for whoever keeps prototypes."""
         self.waiting = Changes()
@@ -327,6 +329,7 @@ class Model:
     def _become_extreme(self) -> None:
         self._rebuild(self._extreme(self.learner.width))
         self.taught = list(self.recent)
+        self.extreme_from = self.position
         self.recent.clear()
 
     def _extreme(self, width: int) -> ExtremeLearner:
@@ -355,6 +358,7 @@ class Model:
                 learner.learn(rows, truth, bounds, leaf_of, False)
 
     def _teach_description(self, slot: int) -> None:
-        if self.learner.width == 0:  # words say nothing of a dense row
+        dense = isinstance(self.learner, SmallLearner) and self.learner.dense
+        if self.learner.width == 0 and not dense:  # words say nothing of a dense row
             rows = features.stack([features.of_text(self.labels.descriptions[slot])])
             self.learner.describe(rows, slot)

@@ -21,7 +21,7 @@ def dump(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays = learner.arrays() | model.partitioner.arrays() | model.drift.arrays()
     waiting = zip(_WAITING, model.waiting.peek(), strict=True)
     arrays |= {f"waiting.{name}": part for name, part in waiting}
-    arrays |= _recent(model)
+    arrays |= _kept("recent", list(model.recent)) | _kept("taught", model.taught)
     nnz, names = model.density
     arrays["density.names"] = np.array(sorted(names), np.uint64)
     meta = {
@@ -46,7 +46,7 @@ def load(model: Model, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> No
     if meta["kind"] == ExtremeLearner.kind:
         model.learner = ExtremeLearner(settings.seed, meta["width"], 256, 10, 10, meta["dimension"])
     else:
-        seed = meta.get("seed", settings.seed)  # projections grow by the seed that drew them
+        seed = meta["seed"]  # projections grow by the seed that drew them
         model.learner = SmallLearner(meta["dense"], seed, meta["width"])
     model.learner.load(arrays)
     model.partitioner.load(arrays)
@@ -55,38 +55,43 @@ def load(model: Model, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> No
         truths, bounds, hits, empty = (np.array(arrays[f"waiting.{name}"]) for name in _WAITING)
         model.waiting.add(truths, bounds, hits, empty)
     model.density = (meta["nnz"], set(arrays["density.names"].tolist()))
-    model.recent.extend(_rows(arrays))
+    model.recent.extend(_rows("recent", arrays))
+    model.taught = _rows("taught", arrays)
+    if len(model.labels) != model.learner.labels:
+        raise ValueError(
+            f"{len(model.labels)} label names for {model.learner.labels} labels learnt"
+        )
 
 
-def _recent(model: Model) -> dict[str, Any]:
-    kept = list(model.recent)
+def _kept(what: str, kept: list[tuple[Any, Any]]) -> dict[str, Any]:
+    """Rows and their labels by name."""
     truths = [truth for _, truth in kept]
     bounds = np.zeros(len(kept) + 1, np.int64)
     np.cumsum([len(truth) for truth in truths], out=bounds[1:])
     arrays = {
-        "recent.truths": np.concatenate([np.zeros(0, np.int32), *truths]),
-        "recent.bounds": bounds,
+        f"{what}.truths": np.concatenate([np.zeros(0, np.int32), *truths]),
+        f"{what}.bounds": bounds,
     }
     rows = features.batch([row for row, _ in kept])
     if rows.dense is not None:
-        return arrays | {"recent.dense": rows.dense}
+        return arrays | {f"{what}.dense": rows.dense}
     return arrays | {
-        "recent.indptr": rows.indptr,
-        "recent.hashes": rows.hashes,
-        "recent.raw": rows.raw,
-        "recent.terms": rows.terms,
+        f"{what}.indptr": rows.indptr,
+        f"{what}.hashes": rows.hashes,
+        f"{what}.raw": rows.raw,
+        f"{what}.terms": rows.terms,
     }
 
 
-def _rows(arrays: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-    bounds = arrays["recent.bounds"]
+def _rows(what: str, arrays: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    bounds = arrays[f"{what}.bounds"]
     kept: list[tuple[Any, Any]] = []
     for i in range(len(bounds) - 1):
-        truth = arrays["recent.truths"][bounds[i] : bounds[i + 1]]
-        if "recent.dense" in arrays:
-            kept.append((arrays["recent.dense"][i], truth))
+        truth = arrays[f"{what}.truths"][bounds[i] : bounds[i + 1]]
+        if f"{what}.dense" in arrays:
+            kept.append((arrays[f"{what}.dense"][i], truth))
             continue
-        low, high = arrays["recent.indptr"][i], arrays["recent.indptr"][i + 1]
-        row = tuple(arrays[f"recent.{name}"][low:high] for name in ("hashes", "raw", "terms"))
+        low, high = arrays[f"{what}.indptr"][i], arrays[f"{what}.indptr"][i + 1]
+        row = tuple(arrays[f"{what}.{name}"][low:high] for name in ("hashes", "raw", "terms"))
         kept.append((row, truth))
     return kept

@@ -55,10 +55,11 @@ def test_snapshot_older_than_the_committed_offset(tmp_path: Path) -> None:
     act(world, "tpstptp")  # committed goes on after the snapshot
     again = world.member()
     assert 0 < again.learnt < 60
-    before = len(world.predictions())
+    before, learnt = len(world.predictions()), again.learnt
     again.runner.turn()
     again.publish()
-    assert len(world.predictions()) == before  # caught up in silence
+    told = len(world.predictions()) - before
+    assert told < again.learnt - learnt  # the rest was caught up in silence
     again.finish()
     world.account()
     assert not any(one["late"] for one in world.predictions())

@@ -28,7 +28,7 @@ def settings(**own: Mapping[str, object]) -> Settings:
     values: dict[str, dict[str, object]] = {
         "learn": {"exemplars": 256, "hash_bits": 10, "linear_bits": 10, "small_labels": 512},
         "index": {"dimension": 16},
-        "run": {"batch": 20, "linger_ms": 0, "in_flight": 4},
+        "run": {"batch": 16, "linger_ms": 0, "in_flight": 4},
         "checkpoint": {"interval_s": 10.0},
     }
     for section, changes in own.items():

@@ -52,7 +52,7 @@ class Rig:
 
     def __init__(self) -> None:
         self.sink, self.clock, self.metrics = Sink(), ManualClock(), Metrics()
-        self.committer = Committer(self.sink, 2, 30.0, DEAD, self.metrics, self.clock)
+        self.committer = Committer(self.sink, 3, 30.0, DEAD, self.metrics, self.clock)
 
     def submit(self, n: int, lease: Lease = LEASE) -> None:
         self.committer.submit(Job([out(n)], {AT: n + 1}, lease))

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
 from stream.errors import SettingError, SnapshotError, SourceError, Unavailable
-from stream.pipeline import Item, Outcomes
+from stream.features import Rows
 from stream.sink import FileSink
 from stream.source.base import Lease, Outgoing
 from stream.source.memory import MemorySink
@@ -251,23 +252,49 @@ def test_lag_that_cannot_be_asked_for_is_the_last_known(world: World) -> None:
     member.crash()
 
 
+@pytest.mark.parametrize("stage", ["row", "predict", "learn"])
 def test_event_that_breaks_the_pipeline_is_tried_alone_then_dead_lettered(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     world.produce(30, bad_every=99)
     poison = world.ids[11]
     member = world.member()
-    step = member.runner.pipeline.step
+    pipeline = member.runner.pipeline
+    rows: list[Any] = []
+    row, predict, learn = pipeline.featurizer.row, pipeline.model.predict, pipeline.model.learn
 
-    def fragile(items: Sequence[Item]) -> Outcomes:
-        """Learns what comes before the poison, then breaks."""
-        at = [isinstance(i.what, Example) and i.what.id == poison for i in items]
-        if True in at:
-            step(items[: at.index(True)])
+    def marked(example: Example) -> Any:
+        made = row(example)
+        if example.id == poison:
+            if stage == "row":
+                raise ZeroDivisionError("poison")
+            rows.append(made[0])
+        return made
+
+    def holds(batch: Rows) -> int:
+        """Where the poison is among the rows, -1 when it is not."""
+        for n in range(len(batch)):
+            if any(np.array_equal(batch.part(n, n + 1).hashes, one) for one in rows):
+                return n
+        return -1
+
+    def fragile_predict(batch: Rows, near: Any = None) -> Any:
+        if stage == "predict" and holds(batch) >= 0:
             raise ZeroDivisionError("poison")
-        return step(items)
+        return predict(batch, near)
 
-    monkeypatch.setattr(member.runner.pipeline, "step", fragile)
+    def fragile_learn(batch: Rows, labels: Any, near: Any = None) -> Any:
+        """Learns what comes before the poison, then breaks."""
+        at = holds(batch) if stage == "learn" else -1
+        if at < 0:
+            return learn(batch, labels, near)
+        if at > 0:
+            learn(batch.part(0, at), labels[:at], None if near is None else near.part(0, at))
+        raise ZeroDivisionError("poison")
+
+    monkeypatch.setattr(pipeline.featurizer, "row", marked)
+    monkeypatch.setattr(pipeline.model, "predict", fragile_predict)
+    monkeypatch.setattr(pipeline.model, "learn", fragile_learn)
     member.finish()
     assert sorted(str(r.key, "ascii") for r in published(world)) == sorted(
         set(world.ids) - {poison}

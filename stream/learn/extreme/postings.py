@@ -23,7 +23,7 @@ def weigh(df: Any, events: int, hashes: Any, terms: Any, slot: Any, weight: Any)
     value = np.zeros(n, np.float32)
     for j in range(n):
         at = np.int64(hashes[j] & mask)
-        idf = np.log((1.0 + events) / (1.0 + min(df[at], np.float32(events)))) + 1.0
+        idf = np.log((1.0 + events) / (1.0 + min(np.float64(df[at]), np.float64(events)))) + 1.0
         value[j] = terms[j] * idf
         norm += np.float64(value[j]) * value[j]  # the square of a tiny one leaves float32
     scale = 1.0 / np.sqrt(norm) if norm > 0 else 0.0

@@ -16,8 +16,8 @@ RING = 2_048  # newest exemplars posted under a term
 CLASSES = 10  # ring sizes 4, 8, … RING
 NEIGHBOURS = 50
 SHORTLIST = 60
-CANDIDATES = 192  # the shortlist, and what the index and names add
-FEATURES = 26
+CANDIDATES = 192  # the shortlist, and what the index adds
+FEATURES = 24
 UNITS = 24
 
 # first weights of the skip: vote share, top similarity, linear, centroid, constant
@@ -87,7 +87,7 @@ class Extreme(NamedTuple):
 
 
 _TERMS: Specs = {
-    "df": Spec(("terms",)),
+    "df": Spec(("terms",), np.uint32),
     "at": Spec(("terms",), np.int32),
     "size": Spec(("terms",), np.int32),
     "written": Spec(("terms",), np.uint32),
@@ -101,7 +101,7 @@ _EXEMPLARS: Specs = {
     "vector": Spec(("window", "width")),
 }
 _LABELS: Specs = {
-    "count": Spec(("labels",)),
+    "count": Spec(("labels",), np.uint32),
     "last": Spec(("labels",), np.int64, -(1 << 40)),
     "shown": Spec(("labels",)),
     "hit": Spec(("labels",)),

@@ -198,7 +198,7 @@ def _describe(
             x[6] = 1.0
         else:
             x[0] = _odds(0.0)
-        count = s.labels.count[label]
+        count = np.float64(s.labels.count[label])
         x[7] = np.log((count + 1.0) / (n + 2.0)) * 0.2
         x[8] = 1.0 / (1.0 + count)
         age = n - s.labels.last[label]

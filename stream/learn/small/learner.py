@@ -22,6 +22,7 @@ from stream.learn.small.state import (
     EVENTS,
     KINDS,
     LABELS,
+    STORED,
     Small,
     capacities,
     enlarge,
@@ -29,7 +30,7 @@ from stream.learn.small.state import (
 )
 from stream.types import Float32
 
-BUDGET = 1 << 29  # bytes that all columns together may take
+BUDGET = 1 << 29  # bytes aimed at for all columns together, at four times the labels
 DENSE_MOST = 4_096  # columns up to which rows may be dense
 _CHUNK = 16  # events between looks at the capacities
 
@@ -127,7 +128,7 @@ class SmallLearner:
         """The reaction to drift: larger steps; forgetting, old exemplars do not vote."""
         self.state.mixture.boost[slots] = boost
         if forget:
-            recent = int(self.state.sizes[4]) - 256
+            recent = int(self.state.sizes[STORED]) - 256
             self.state.memory.forget[slots] = max(recent, 0)
 
     def retire_leaf(self, leaf: int) -> None:
@@ -171,8 +172,9 @@ class SmallLearner:
         A function of what was seen alone, not of how it was cut into parts.
         """
         have, capacity = int(self.state.sizes[COLUMNS]), self._capacity["columns"]
-        per_column = 36 * self._capacity["labels"] + 6_000
-        most = max(BUDGET // per_column, 1_024)
+        # Label capacity may still grow fourfold; what then grows is counted in now.
+        per_column = 36 * max(4 * self._capacity["labels"], 128) + 6_000
+        most = 64 << max(BUDGET // per_column // 64, 16).bit_length() - 1
         if self.dense:
             most = min(most, DENSE_MOST)
         if capacity >= most or have + len(rows.hashes) < capacity:

@@ -90,7 +90,7 @@ def sparse(sizes: Any, columns: Columns, hashes: Any, raw: Any, terms: Any, out:
     m = 0
     for j in range(len(hashes)):
         col = find(columns, hashes[j], full)
-        df = columns.df[col] if col >= 0 else 0.0
+        df = np.float64(columns.df[col]) if col >= 0 else 0.0
         a = np.float64(raw[j])  # squares of huge and tiny values leave float32
         b = terms[j] * (np.log((n + 2.0) / (df + 1.0)) + 0.1)
         norm_a += a * a

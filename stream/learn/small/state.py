@@ -33,7 +33,6 @@ class Columns(NamedTuple):
     df: Any  # (columns,) events that had the feature
     mean: Any  # (columns, 2) of the value and of sign·log1p
     m2: Any  # (columns, 2)
-    bmean: Any  # (columns,) binned scale: mean of log1p
     values: Any  # (columns, DISTINCT) distinct values seen
     distinct: Any  # (columns,) how many, DISTINCT + 1 for more
 
@@ -49,7 +48,7 @@ class Linear(NamedTuple):
     g1: Any
     g2: Any
     g3: Any
-    wh: Any  # (2·labels, labels) from the last label set and its decayed mean
+    wh: Any  # (2, labels, labels) from the last label set and its decayed mean
     gh: Any
 
 
@@ -114,10 +113,9 @@ class Small(NamedTuple):
 _COLUMNS: Specs = {
     "keys": Spec(("table",), np.uint64),
     "where": Spec(("table",), np.int32),
-    "df": Spec(("columns",)),
+    "df": Spec(("columns",), np.uint32),
     "mean": Spec(("columns", 2), np.float64),
     "m2": Spec(("columns", 2), np.float64),
-    "bmean": Spec(("columns",), np.float64),
     "values": Spec(("columns", DISTINCT)),
     "distinct": Spec(("columns",), np.int32),
 }

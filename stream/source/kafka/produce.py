@@ -10,7 +10,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from stream.config import Kafka
-from stream.errors import AccessDenied, Unavailable
+from stream.errors import AccessDenied, SourceError, Unavailable
 from stream.source.kafka import client
 from stream.source.kafka.faults import translate
 
@@ -101,6 +101,10 @@ def produce(
 
     begun = time.monotonic()
     try:
+        if not producer.partitions_for(topic):
+            raise SourceError(
+                f"{topic}: not on the brokers", remedy="make it with: braid topics create"
+            )
         for at, (key, value) in enumerate(records):
             if rate is not None:
                 time.sleep(max(0.0, begun + at / rate - time.monotonic()))

@@ -106,7 +106,7 @@ class Reader:
             lags = [ends[at] - (self._consumer.position(at, timeout_ms=0) or 0) for at in here]
         except KafkaTimeoutError:
             return self._lag
-        except KafkaError as error:
+        except (KafkaError, OSError) as error:
             raise translate(error, self._settings) from error
         self._lag = sum(max(0, lag) for lag in lags)
         return self._lag
@@ -132,11 +132,12 @@ class Reader:
         new = [at for at in found if at not in self._assigned]
         if not new:
             return
-        self._assigned += tuple(new)
-        begins = self._begins(new)
-        self._consumer.assign([KafkaPartition(*at) for at in self._assigned])
+        begins = self._begins(new)  # may fail: then the next look finds them new again
+        every = self._assigned + tuple(new)
+        self._consumer.assign([KafkaPartition(*at) for at in every])
         for at in new:
             self._consumer.seek(KafkaPartition(*at), begins[at])
+        self._assigned = every
 
     def _begins(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         asked = [KafkaPartition(*at) for at in partitions]
