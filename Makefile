@@ -26,23 +26,23 @@ setup: $(READY)  ## make .venv with everything in it (GPU=1 takes faiss-gpu and 
 
 $(READY): pyproject.toml requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: set PYTHON=..."; exit 1; }
-	test -x $(UV) || { $(PYTHON) -m venv $(VENV) && \
+	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && \
 	  awk '/^uv==/ {p = 1} p {print} p && !/\\$$/ {exit}' requirements.txt > $(VENV)/uv.txt && \
 	  $(PY) -m pip install -q --require-hashes -r $(VENV)/uv.txt; }
-	$(UV) pip install -q --python $(PY) -e '.[$(EXTRA),dev]' -c requirements.txt
+	@$(UV) pip install -q --python $(PY) -e '.[$(EXTRA),dev]' -c requirements.txt
 	@echo "compiling the kernels, once (a minute or two)"
-	$(PY) -c "from stream.learn.warmup import warm; warm()"
-	touch $@
+	@$(PY) -c "from stream.learn.warmup import warm; warm()"
+	@touch $@
 
 # faiss-cpu and faiss-gpu are the same import package, so each has an environment of its own.
 $(GPU_READY): pyproject.toml requirements.txt | $(READY)
 	$(UV) venv -q --allow-existing --python $(PY) $(GPU_VENV)
 	$(UV) pip install -q --python $(GPU_VENV)/bin/python -c requirements.txt \
 	  faiss-gpu numpy numba hypothesis pytest pytest-timeout
-	touch $@
+	@touch $@
 
 demo: $(READY)  ## the service on a built-in stream (DEMO_SECONDS=30, DATA=folder, PORT=8080)
-	$(VENV)/bin/braid run --source $(DATA) --seconds $(DEMO_SECONDS) --set serve.port=$(PORT) $(ARGS)
+	@$(VENV)/bin/braid run --source $(DATA) --seconds $(DEMO_SECONDS) --set serve.port=$(PORT) $(ARGS)
 
 check: $(READY)  ## style, types, imports
 	$(VENV)/bin/ruff check .
@@ -65,7 +65,7 @@ kafka: $(READY)  ## a Kafka broker from its own jars, on port 9092, until Ctrl-C
 	$(PY) deploy/kafka/launcher.py --port 9092 $(ARGS)
 
 bench: $(READY)  ## accuracy and speed on the evaluation folders (DATA=../shared/data)
-	$(PY) tests/bench/bench_quality.py $(ARGS)
+	$(PY) tests/bench/bench_quality.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) $(ARGS)
 
 clean:  ## remove environments and caches
 	rm -rf $(VENV) $(GPU_VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
