@@ -17,10 +17,10 @@ DEMO_SECONDS ?= 0
 PORT ?= 8080
 ARGS ?=
 
-.PHONY: help setup demo test check lock kafka bench clean
+.PHONY: help setup demo test check lock kafka bench-quality bench-parts clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY)  ## make .venv with everything in it (GPU=1 takes faiss-gpu and torch)
 
@@ -64,8 +64,13 @@ lock: $(READY)  ## compile requirements.txt from pyproject.toml
 kafka: $(READY)  ## a Kafka broker from its own jars, on port 9092, until Ctrl-C
 	$(PY) deploy/kafka/launcher.py --port 9092 $(ARGS)
 
-bench: $(READY)  ## accuracy and speed on the evaluation folders (DATA=../shared/data)
-	$(PY) tests/bench/bench_quality.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) $(ARGS)
+bench-quality: $(READY)  ## accuracy on the evaluation folders, kept (DATA=../shared/data)
+	$(PY) tests/bench/bench_quality.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) \
+	  --extreme tibkat --out tests/bench/results $(ARGS)
+
+bench-parts: $(READY)  ## what every part of the learners is worth (DATA=../shared/data)
+	$(PY) tests/bench/bench_ablation.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) \
+	  --out tests/bench/results $(ARGS)
 
 clean:  ## remove environments and caches
 	rm -rf $(VENV) $(GPU_VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

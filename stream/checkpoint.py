@@ -22,7 +22,7 @@ from stream.errors import SnapshotError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "manifest.json"
 _PREFIX = "snapshot-"
 _BESIDE = ".tmp-"

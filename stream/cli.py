@@ -84,7 +84,10 @@ def evaluate(
     folders: Annotated[list[Path], typer.Argument(help="Evaluation folders.")],
     limit: Annotated[int, typer.Option(help="Events at most of each; 0 for all.")] = 0,
     objective: Annotated[
-        str | None, typer.Option(help="micro_f1 or hamming; short for --set learn.objective=…")
+        str | None,
+        typer.Option(
+            help="micro_f1, macro_f1, hamming or subset; short for --set learn.objective=…"
+        ),
     ] = None,
     text: Annotated[bool, typer.Option(help="Read texts rather than X.npz.")] = False,
     label_names: Annotated[

@@ -28,7 +28,8 @@ REASONS = {
     "vector_length": "`vector` has another length than the stream's",
     "payload_kind": "dense vectors and sparse payloads in one stream",
     "bad_labels": "`labels` is not an array of non-empty strings",
-    "too_many_labels": "more labels than `limits.labels`",
+    "bad_checked": "`labels_checked` is not an array of non-empty strings, or without `labels`",
+    "too_many_labels": "more labels than `limits.labels`, given or looked for",
     "bad_version": "`v` is a version that this release cannot read",
     "bad_time": "`ts` is not a finite number",
     "too_large": "a record, id, label or payload over its limit",
@@ -36,7 +37,7 @@ REASONS = {
     "pipeline": "a valid event that broke the pipeline twice",
 }
 
-FIELDS = frozenset({"id", "text", "features", "vector", "labels", "ts", "v"})
+FIELDS = frozenset({"id", "text", "features", "vector", "labels", "labels_checked", "ts", "v"})
 _PAYLOADS = ("text", "features", "vector")
 _VERSION = 1
 
@@ -89,7 +90,10 @@ class Codec:
         present = [name for name in _PAYLOADS if fields.get(name) is not None]
         if len(present) > 1:
             raise InvalidRecord("many_payloads", f"give one of {' and '.join(present)}")
-        labels = self._labels(fields.get("labels"))
+        labels = self._labels("labels", fields.get("labels"))
+        checked = self._labels("labels_checked", fields.get("labels_checked"))
+        if checked is not None and labels is None:
+            raise InvalidRecord("bad_checked", "`labels_checked` needs `labels`, which may be []")
         if not present and labels is None:
             raise InvalidRecord("no_payload", "give `text`, `features` or `vector`")
         if self._on_unknown is not None and (extra := len(fields.keys() - FIELDS)):
@@ -101,6 +105,7 @@ class Codec:
             vector=self._vector(fields.get("vector")),
             labels=labels,
             ts=_time(fields.get("ts"), ts, fields.get("v")),
+            checked=checked,
         )
 
     def _object(self, record: Record) -> dict[str, Any]:
@@ -128,16 +133,17 @@ class Codec:
         self._weigh("label", label, self._limits.label_bytes)
         return label
 
-    def _labels(self, value: Any) -> tuple[str, ...] | None:
+    def _labels(self, field: str, value: Any) -> tuple[str, ...] | None:
         if value is None:
             return None
+        reason = "bad_labels" if field == "labels" else "bad_checked"
         if not isinstance(value, list):
-            raise InvalidRecord("bad_labels", "`labels` must be an array of strings")
+            raise InvalidRecord(reason, f"`{field}` must be an array of strings")
         if len(value) > self._limits.labels:
             raise InvalidRecord("too_many_labels", f"{len(value)}, limit {self._limits.labels}")
         for label in value:
             if not isinstance(label, str) or not label:
-                raise InvalidRecord("bad_labels", "every label must be a non-empty string")
+                raise InvalidRecord(reason, f"every label of `{field}` must be a non-empty string")
             self._weigh("label", label, self._limits.label_bytes)
         return tuple(dict.fromkeys(value))
 

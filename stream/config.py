@@ -15,7 +15,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from stream.errors import SettingError
 
@@ -23,7 +31,19 @@ PREFIX = "BRAID_"
 OWN = frozenset({"BRAID_TEST_DATA", "BRAID_KAFKA_JARS"})  # of the tests and the broker launcher
 SHORT = {"BOOTSTRAP_SERVERS": "KAFKA__BOOTSTRAP_SERVERS"}
 
-Objective = Literal["micro_f1", "hamming"]
+Objective = Literal["micro_f1", "macro_f1", "hamming", "subset"]
+# what `learn.without` can leave out; experts of small spaces by their place in the mixture
+EXPERTS = (
+    "logistic_values", "logistic_idf", "logistic_bins", "logistic_history", "vote_10", "vote_50",
+    "vote_bins", "last_set", "recent_sets", "prior", "markov", "squares", "squares_smooth",
+    "squares_history", "squares_values", "tree",
+)  # fmt: skip
+# parts of the learner of extreme spaces
+EXTREME_PARTS = (
+    "titles", "names", "name_parts", "linear", "centroids", "recency", "partition_bias",
+    "index", "descriptions",
+)  # fmt: skip
+PARTS = (*EXPERTS, "sets", "partition_weights", "reaction", *EXTREME_PARTS)
 
 
 class _Section(BaseModel):
@@ -140,8 +160,25 @@ class Learn(_Section):
     """Unlabelled events kept for late labels, and late labels kept for their event."""
     waiting_bytes: int = Field(64_000_000, ge=0)
     """Bytes of events kept for late labels, and as many of label sets."""
+    without: str = ""
+    """Parts left out, comma separated, for ablations; an unknown one names them all."""
+    suspicious_share: float = Field(0.001, ge=0, le=0.1)
+    """Share of events of which a suspicious label is told at most; 0 tells none."""
     drift_delta: float = Field(0.002, gt=0, lt=1)
     """ADWIN's confidence; smaller alarms later and less."""
+
+    @field_validator("without")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        for part in filter(None, value.split(",")):
+            if part not in PARTS:
+                raise ValueError(f"{part!r} is no part; leave out any of {', '.join(PARTS)}")
+        return value
+
+    @property
+    def off(self) -> frozenset[str]:
+        """The parts left out."""
+        return frozenset(filter(None, self.without.split(",")))
 
 
 class Index(_Section):

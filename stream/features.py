@@ -3,15 +3,19 @@
 Text is cut into lower-case word tokens of two characters or more. Its features are the words, the
 six-character prefixes of longer ones at half weight, the bigrams of its title and, where there is
 more than a title, the title's words once more. The title is the first line, of which bigrams and
-title words take the first 32 tokens.
+title words take the first 32 tokens. Beside its features a text keeps its words in order, each
+as a hash of its stem and one of its first six letters, for finding the names of labels in it.
 Weighting by idf and scaling are online and belong to the learner.
 """
 
 from __future__ import annotations
 
 import re
+import struct
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
@@ -31,12 +35,25 @@ _MARKS = (
 )
 _TOKEN = re.compile(rf"[^\W_](?:[^\W_]|[{_MARKS}])+")
 _PREFIX = 6
+_NAMES, _SHORT = 1 << 16, 64  # feature names whose hashes are kept, and their longest
 _TITLE = 32
 _WORD, _TITLE_WORD, _BIGRAM, _STEM, _NAME = (np.uint64(n << 56) for n in (1, 2, 3, 4, 5))
 _WEIGHTS = np.array([0, 1, 1, 1, 0.5, 1], np.float32)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
 _SHIFT = np.uint64(29)
+_TOP = np.uint64(1 << 63)
+_LONG = 64  # letters from which a token is not remembered
+_WORDS = 4_096  # words kept in order
+_ENDINGS = re.compile(r"(?<=....)(?:en|er|es|em|e|s|n)$")
+_LATIN = "\u0250"  # letters below carry accents that can be taken off
+
+TITLE = _TOP
+"""The bit of a feature's hash that tells a title's words and bigrams apart."""
+
+
+_NO_WORDS = np.zeros(0, np.uint64)
+_NO_SPANS = np.zeros(1, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +65,18 @@ class Rows:
     indptr
         (n + 1,) int64, the bounds of each sparse row.
     hashes
-        (nnz,) uint64, distinct within a row but for collisions.
+        (nnz,) uint64, distinct within a row but for collisions; the top bit marks a title's.
     raw
         (nnz,) float32, the values as given.
     terms
         (nnz,) float32, dampened values: 1 + ln tf times the weight for text, sign·log1p else.
     dense
         (n, d) float32, or None for sparse rows.
+    words
+        (m,) uint64, the words of each text in order: the hash of a word's stem in the high half,
+        that of its first letters in the low half; 0 ends a title.
+    spans
+        (n + 1,) int64, the bounds of each row's words.
     """
 
     indptr: Int64
@@ -62,6 +84,8 @@ class Rows:
     raw: Float32
     terms: Float32
     dense: Float32 | None = None
+    words: UInt64 = field(default_factory=lambda: _NO_WORDS)
+    spans: Int64 = field(default_factory=lambda: _NO_SPANS)
 
     def __len__(self) -> int:
         return len(self.indptr) - 1 if self.dense is None else len(self.dense)
@@ -76,11 +100,15 @@ class Rows:
         if self.dense is not None:
             return Rows(self.indptr, self.hashes, self.raw, self.terms, self.dense[start:stop])
         low, high = self.indptr[start], self.indptr[stop]
+        first, last = self.spans[start], self.spans[stop]
         return Rows(
             self.indptr[start : stop + 1] - low,
             self.hashes[low:high],
             self.raw[low:high],
             self.terms[low:high],
+            None,
+            self.words[first:last],
+            self.spans[start : stop + 1] - first,
         )
 
 
@@ -88,28 +116,35 @@ EMPTY = Rows(
     np.zeros(1, np.int64), np.zeros(0, np.uint64), np.zeros(0, np.float32), np.zeros(0, np.float32)
 )
 
-Row = tuple[UInt64, Float32, Float32]
+Row = tuple[UInt64, Float32, Float32, UInt64]
+"""Hashes, raw values, terms and words of a sparse row."""
 AnyRow = Row | Float32
 
 
 def name_hashes(names: Sequence[str]) -> UInt64:
     """Hashes of feature names, (n,) uint64; what `Featurizer` gives named features."""
-    return _mix(_crc(names) ^ _NAME)
+    return _mix(_crc(names) ^ _NAME) & ~_TOP
 
 
 def stack(rows: Sequence[Row]) -> Rows:
     """Sparse rows as one batch."""
-    indptr = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum([len(row[0]) for row in rows], out=indptr[1:])
     if not rows:
         return EMPTY
-    return Rows(indptr, *(np.concatenate(part) for part in zip(*rows, strict=True)))
+    bounds = np.zeros((2, len(rows) + 1), np.int64)
+    for at, which in ((0, 0), (1, 3)):
+        np.cumsum([len(row[which]) for row in rows], out=bounds[at, 1:])
+    if len(rows) == 1:
+        hashes, raw, terms, words = rows[0]
+    else:
+        hashes, raw, terms, words = (np.concatenate(part) for part in zip(*rows, strict=True))
+    return Rows(bounds[0], hashes, raw, terms, None, words, bounds[1])
 
 
 def blank(n: int, width: int) -> Rows:
     """n rows that say nothing: dense zeros, or for width 0 sparse rows without features."""
     dense = np.zeros((n, width), np.float32) if width else None
-    return Rows(np.zeros(n + 1, np.int64), EMPTY.hashes, EMPTY.raw, EMPTY.terms, dense)
+    none = np.zeros(n + 1, np.int64)
+    return Rows(none, EMPTY.hashes, EMPTY.raw, EMPTY.terms, dense, spans=none)
 
 
 def batch(rows: Sequence[AnyRow]) -> Rows:
@@ -122,7 +157,7 @@ def batch(rows: Sequence[AnyRow]) -> Rows:
 
 def of_values(hashes: UInt64, values: Float32) -> Row:
     """A row of named features from their hashes and values."""
-    return hashes, values, np.sign(values) * np.log1p(np.abs(values))
+    return hashes, values, np.sign(values) * np.log1p(np.abs(values)), _NO_WORDS
 
 
 def of_text(text: str) -> Row:
@@ -130,19 +165,33 @@ def of_text(text: str) -> Row:
     title, _, body = text.partition("\n")
     head = _TOKEN.findall(title.lower())
     tail = _TOKEN.findall(body.lower())
-    words = _crc(head + tail)
-    stems = _crc([token[:_PREFIX] for token in head + tail if len(token) > _PREFIX])
+    found = _hashes(head + tail)
+    words, stems = found[:, 0], found[:, 1]
     top = words[: min(len(head), _TITLE)]
     parts = [
         words | _WORD,
         (top if tail else top[:0]) | _TITLE_WORD,
         ((top[:-1] * _GOLDEN ^ top[1:]) & np.uint64(0xFFFFFFFFFFFF)) | _BIGRAM,
-        stems | _STEM,
+        stems[stems > 0] | _STEM,
     ]
     keys, counts = np.unique(np.concatenate(parts), return_counts=True)
-    weights = _WEIGHTS[(keys >> np.uint64(56)).astype(np.int64)]
-    terms = (weights * (1.0 + np.log(counts))).astype(np.float32)
-    return _mix(keys), terms, terms
+    kinds = (keys >> np.uint64(56)).astype(np.int64)
+    terms = (_WEIGHTS[kinds] * (1.0 + np.log(counts))).astype(np.float32)
+    titles = (kinds == 2) | (kinds == 3)
+    hashes = np.where(titles, _mix(keys) | _TOP, _mix(keys) & ~_TOP)
+    return hashes, terms, terms, _ordered(found, len(head))
+
+
+def names_in(text: str) -> list[UInt64]:
+    """The words of a label's name: its description's first line, and that up to a bracket."""
+    line = text.strip().partition("\n")[0]
+    bare = re.split(r"[(\[<]", line)[0]
+    found = []
+    for name in dict.fromkeys((line, bare)):
+        tokens = _TOKEN.findall(name.lower())
+        if tokens:
+            found.append(_ordered(_hashes(tokens), len(tokens)))
+    return found
 
 
 class Featurizer:
@@ -191,9 +240,51 @@ class Featurizer:
 
 
 def _crc(tokens: Sequence[str]) -> UInt64:
-    return np.fromiter(
-        (crc32(token.encode("utf-8", "surrogatepass")) for token in tokens), np.uint64, len(tokens)
-    )
+    # Tabular events name the same features over and over; long names would fill the memory.
+    short = max(map(len, tokens), default=0) <= _SHORT
+    return np.fromiter(map(_kept_crc if short else _crc_one, tokens), np.uint64, len(tokens))
+
+
+def _crc_one(token: str) -> int:
+    return crc32(token.encode("utf-8", "surrogatepass"))
+
+
+_kept_crc = lru_cache(_NAMES)(_crc_one)
+
+
+def _stem(token: str) -> tuple[str, str]:
+    """A word without accents, and that without its endings (two at most)."""
+    if token[0] < _LATIN and not token.isascii():
+        parts = unicodedata.normalize("NFKD", token.replace("ß", "ss"))
+        token = "".join(part for part in parts if not unicodedata.combining(part))
+    return token, _ENDINGS.sub("", _ENDINGS.sub("", token))
+
+
+def _token(token: str) -> bytes:
+    plain, stem = _stem(token)
+    prefix = token[:_PREFIX] if len(token) > _PREFIX else ""
+    parts = (token, prefix, plain[:_PREFIX], stem)
+    return _PACK(*(crc32(part.encode("utf-8", "surrogatepass")) for part in parts))
+
+
+_PACK = struct.Struct("<4I").pack
+_remembered = lru_cache(1 << 16)(_token)
+
+
+def _hashes(tokens: Sequence[str]) -> UInt64:
+    """Of each token the hashes of itself, its prefix or 0, its head and its stem, (n, 4)."""
+    packed = [_remembered(token) if len(token) < _LONG else _token(token) for token in tokens]
+    return np.frombuffer(b"".join(packed), np.uint32).reshape(-1, 4).astype(np.uint64)
+
+
+def _ordered(found: UInt64, title: int) -> UInt64:
+    """Words in order with a 0 after the title."""
+    words = np.zeros(min(len(found), _WORDS) + 1, np.uint64)
+    title = min(title, len(words) - 1)
+    words[:-1] = (found[:_WORDS, 3] << np.uint64(32)) | found[:_WORDS, 2]
+    words[title + 1 :] = words[title:-1]
+    words[title] = 0
+    return words[: len(words) - (title == len(words) - 1)]
 
 
 def _mix(keys: UInt64) -> UInt64:

@@ -128,6 +128,14 @@ CATALOGUE = (
         ("kind",),
     ),
     Metric(
+        "braid_suspicious_labels_total",
+        "counter",
+        "labels",
+        "Suspicious labels told, by kind: given (the model finds it unlikely), missing (likely).",
+        "At most learn.suspicious_share of the events; look at those told on the drift topic.",
+        ("kind",),
+    ),
+    Metric(
         "braid_index_labels",
         "gauge",
         "labels",

@@ -53,7 +53,9 @@ class _Lesson:
 
     at: int
     row: AnyRow
+    id: str
     labels: tuple[str, ...]
+    checked: tuple[str, ...] | None
 
 
 @dataclass
@@ -165,14 +167,14 @@ class Pipeline:
             if labelled is not None:
                 row = rows.get(at)  # none for feedback: its event came earlier
                 row = self.featurizer.row(labelled) if row is None else row
-                run.append(_Lesson(at, row, labelled.labels or ()))
+                run.append(_Lesson(at, row, labelled.id, labelled.labels or (), labelled.checked))
         self._flush(run, out)
 
     def _labelled(self, example: Example, usable: bool, out: Outcomes) -> Example | None:
         """The labelled event to learn: this one, or one that it completes."""
         if example.is_feedback:
             assert example.labels is not None, "the codec refuses feedback without labels"
-            joined, outcome = self.room.feedback(example.id, example.labels)
+            joined, outcome = self.room.feedback(example.id, example.labels, example.checked)
             out.late_labels.append(outcome)
             return joined
         if not usable:
@@ -215,7 +217,11 @@ class Pipeline:
             asked = self._ask(features.batch([one.row for one in part]))
         model, before = self.model, self.model.position
         labels = [one.labels for one in part]
-        out.drift.extend(model.learn(asked.rows, labels, asked.near))
+        checked = [one.checked for one in part]
+        given = checked if any(one is not None for one in checked) else None
+        out.drift.extend(
+            model.learn(asked.rows, labels, asked.near, given, [one.id for one in part])
+        )
         if not model.extreme:
             return
         embedded = model.embed(asked.rows) if asked.embedded is None else asked.embedded
@@ -264,9 +270,9 @@ class Pipeline:
         taught, self.model.taught = self.model.taught, []
         for start in range(0, len(taught), CHUNK):
             part = taught[start : start + CHUNK]
-            embedded = self.model.embed(features.batch([row for row, _ in part]))
+            embedded = self.model.embed(features.batch([row for row, _, _ in part]))
             assert embedded is not None, "an extreme model embeds"
-            ids = [self.model.labels.ids_of(truth.tolist()).tolist() for _, truth in part]
+            ids = [self.model.labels.ids_of(truth.tolist()).tolist() for _, truth, _ in part]
             retrieval.learn(ids, embedded)
 
 
@@ -280,14 +286,12 @@ def prediction(
     k: int, late: bool = False,
 ) -> Prediction:  # fmt: skip
     """Row `at` of scores as a prediction with labels by name."""
-    slots, p = scores.slots[at], scores.p[at]
+    slots, p, picked = scores.slots[at], scores.p[at], scores.chosen[at]
     names = model.labels.names
-    most = max(k, int(np.count_nonzero(p > scores.threshold)))
-    kept = [
-        (slot, score)
-        for slot, score in zip(slots[:most].tolist(), p[:most].tolist(), strict=True)
-        if slot >= 0 and slot not in retired
-    ]
-    top = tuple(Scored(names[slot], score) for slot, score in kept[:k])
-    chosen = tuple(names[slot] for slot, score in kept if score > scores.threshold)
+    if retired:
+        stays = np.isin(slots, list(retired), invert=True)
+        slots, p, picked = slots[stays], p[stays], picked[stays]
+    first = zip(slots[:k].tolist(), p[:k].tolist(), strict=True)
+    top = tuple(Scored(names[slot], score) for slot, score in first if slot >= 0)
+    chosen = tuple(names[slot] for slot in slots[picked].tolist())
     return Prediction(identity, top, chosen, model.position, late)

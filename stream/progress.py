@@ -36,7 +36,11 @@ class Progress:
             example = items[at].what
             if not isinstance(example, Example) or not example.labels or made.late:
                 continue
-            hit = [one.label in example.labels for one in made.top[:5]]
+            top = made.top
+            if example.checked is not None:  # what was not looked for is no miss
+                known = {*example.labels, *example.checked}
+                top = tuple(one for one in top if one.label in known)
+            hit = [one.label in example.labels for one in top[:5]]
             self.weight = self.weight * _DECAY + 1
             for k in self.hits:
                 self.hits[k] = self.hits[k] * _DECAY + sum(hit[:k]) / k
@@ -61,5 +65,9 @@ class Progress:
             metrics.count("braid_dead_letters_total", n, reason=reason)
         for kind, n in (+kinds).items():
             metrics.count("braid_drift_events_total", n, kind=kind)
+        for event in outcome.drift:
+            if event.kind == "suspicious_label":
+                side = "given" if event.evidence["given"] else "missing"
+                metrics.count("braid_suspicious_labels_total", kind=side)
         for late, n in Counter(outcome.late_labels).items():
             metrics.count("braid_late_labels_total", n, outcome=late)

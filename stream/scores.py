@@ -3,7 +3,9 @@
 Micro- and macro-F1, subset accuracy and Hamming loss are taken over the chosen sets and all
 labels of the stream; precision and nDCG at k over the ranking. PSP@k weighs each hit by the
 inverse propensity of its label (Jain, Prabhu, Varma 2016, A = 0.55, B = 1.5), normalised by the
-best ranking's, with the label frequencies of the whole stream.
+best ranking's, with the label frequencies of the whole stream. The expected calibration error
+(Guo et al. 2017) is that of the first five scores of the later half of the events, in 20 bins of
+equal width.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from stream.types import Prediction
 
 _KS = (1, 3, 5)
 _DEPTH = 5
+_BINS = 20
 
 
 class Tally:
@@ -38,6 +41,7 @@ class Tally:
         self._hits = dict.fromkeys(_KS, 0.0)
         self._gain = 0.0
         self._ranked: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+        self._scores: list[tuple[float, ...]] = []
 
     def add(self, prediction: Prediction, truth: Sequence[str]) -> None:
         """Score one event."""
@@ -55,6 +59,7 @@ class Tally:
         got = sum(1 / math.log2(rank + 2) for rank, one in enumerate(hit) if one)
         self._gain += got / best if best else 0.0
         self._ranked.append((tuple(top), tuple(true)))
+        self._scores.append(tuple(scored.score for scored in prediction.top[:_DEPTH]))
 
     def brief(self) -> dict[str, float]:
         """What a progress line shows."""
@@ -72,6 +77,7 @@ class Tally:
             **{f"precision_at_{k}": hits / n for k, hits in self._hits.items()},
             "ndcg_at_5": self._gain / n,
             **{f"psp_at_{k}": self._psp(k) for k in _KS},
+            "calibration_error": self._calibration(),
         }
 
     def _micro(self) -> float:
@@ -93,3 +99,13 @@ class Tally:
             got += sum(weight[label] for label in top[:k] if label in true)
             best += sum(sorted((weight[label] for label in true), reverse=True)[:k])
         return got / best if best else 0.0
+
+    def _calibration(self) -> float:
+        """Mean distance of scores from how often they were right, over bins, by their share."""
+        gap, n = [0.0] * _BINS, 0
+        half = self._events // 2
+        for scores, (top, true) in zip(self._scores[half:], self._ranked[half:], strict=True):
+            for score, label in zip(scores, top, strict=True):
+                gap[min(int(score * _BINS), _BINS - 1)] += score - (label in true)
+                n += 1
+        return sum(map(abs, gap)) / max(n, 1)

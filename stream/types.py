@@ -57,7 +57,8 @@ class Example:
     """A decoded event: one payload, and labels where it is labelled.
 
     Exactly one of `text`, `features` and `vector` is set, or none for feedback
-    (late labels of an earlier event, joined by `id`).
+    (late labels of an earlier event, joined by `id`). `checked` are the labels looked for; where
+    it is set, other labels that were not given are unknown.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Example:
     vector: Float32 | None = None
     labels: tuple[str, ...] | None = None
     ts: float = 0.0
+    checked: tuple[str, ...] | None = None
 
     @property
     def is_feedback(self) -> bool:
@@ -119,7 +121,8 @@ class Prediction:
 class DriftEvent:
     """A change that the model noticed or made.
 
-    `kind` is one of `global_alarm`, `partition_alarm`, `split`, `merge`, `new_label`;
+    `kind` is one of `global_alarm`, `partition_alarm`, `split`, `merge`, `new_label`,
+    `suspicious_label`;
     `scope` is `global`, `partition/N` or `label/NAME`; `evidence` is plain JSON.
     """
 

@@ -59,8 +59,8 @@ def reset(bank: Bank, d: int, quiet: int) -> None:
 
 
 @kernel
-def update(bank: Bank, d: int, value: float, delta: float, means: Any) -> bool:
-    """Add a value to detector d.
+def update(bank: Bank, d: int, value: float, delta: float, means: Any, clock: int = CLOCK) -> bool:
+    """Add a value to detector d, and look for a change every `clock` values.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def update(bank: Bank, d: int, value: float, delta: float, means: Any) -> bool:
     bank.sum[d] += value
     _append(bank, d, 0, value, 0.0)
     _compress(bank, d)
-    if bank.ticks[d] % CLOCK != 0 or width <= _GRACE:
+    if bank.ticks[d] % clock != 0 or width <= _GRACE:
         return False
     means[0] = bank.sum[d] / bank.width[d]
     cut = False
@@ -163,3 +163,29 @@ def _cut_once(bank: Bank, d: int, delta: float) -> bool:
                 _forget(bank, d)
                 return True
     return False
+
+
+@kernel
+def newest(bank: Bank, d: int) -> int:
+    """Values since the likeliest moment of change inside the window of detector d.
+
+    A cut drops no more than what it must, so that values from before the change stay; the
+    likeliest moment is where the sum of squares between both sides is largest.
+    """
+    width, whole = bank.width[d], bank.sum[d]
+    n0, u0 = 0.0, 0.0
+    most, since = 0.0, width
+    for back in range(LEVELS):
+        level = LEVELS - 1 - back
+        for k in range(bank.used[d, level]):
+            n0 += 2.0**level
+            u0 += bank.total[d, level, k]
+            n1 = width - n0
+            if n1 < 1:
+                return since
+            away = (whole - u0) / n1 - u0 / n0
+            between = n0 * n1 / width * away * away
+            if away > 0 and between > most:
+                most = between
+                since = np.int64(n1)
+    return since

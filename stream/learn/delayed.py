@@ -11,6 +11,9 @@ import numpy as np
 from stream.types import Example
 
 Outcome = Literal["joined", "kept", "dropped"]
+Names = tuple[str, ...]
+Given = tuple[Names, Names | None]
+"""Labels, and which were looked for: None for all."""
 
 
 class WaitingRoom:
@@ -30,7 +33,7 @@ class WaitingRoom:
         self._bytes = 0
         self._label_bytes = 0
         self._events: OrderedDict[str, Example] = OrderedDict()
-        self._labels: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._labels: OrderedDict[str, Given] = OrderedDict()
 
     @property
     def events(self) -> int:
@@ -44,9 +47,9 @@ class WaitingRoom:
 
     def event(self, example: Example) -> Example | None:
         """Take in an unlabelled event; returns it labelled where its labels had come before."""
-        labels = self._drop(example.id)
-        if labels is not None:
-            return replace(example, labels=labels)
+        given = self._drop(example.id)
+        if given is not None:
+            return replace(example, labels=given[0], checked=given[1])
         self._forget(example.id)
         self._events[example.id] = example
         self._bytes += _weight(example)
@@ -54,22 +57,28 @@ class WaitingRoom:
             self._forget(next(iter(self._events)))
         return None
 
-    def feedback(self, identity: str, labels: tuple[str, ...]) -> tuple[Example | None, Outcome]:
+    def feedback(
+        self, identity: str, labels: Names, checked: Names | None = None
+    ) -> tuple[Example | None, Outcome]:
         """Take in late labels; returns the labelled event where it waits, and what was done.
 
-        `dropped` says that label sets had to go, the oldest first: perhaps this one.
+        `checked` are the labels looked for, None for all. `dropped` says that label sets had
+        to go, the oldest first: perhaps this one.
         """
         example = self._events.get(identity)
         if example is not None:
             self._forget(identity)
-            return replace(example, labels=labels), "joined"
-        return None, "dropped" if self._keep(identity, labels) else "kept"
+            return replace(example, labels=labels, checked=checked), "joined"
+        return None, "dropped" if self._keep(identity, (labels, checked)) else "kept"
 
     def state(self) -> dict[str, Any]:
         """The whole state as plain JSON values, oldest first."""
         return {
             "events": [_plain(example) for example in self._events.values()],
-            "labels": [[identity, list(labels)] for identity, labels in self._labels.items()],
+            "labels": [
+                [identity, list(labels), None if checked is None else list(checked)]
+                for identity, (labels, checked) in self._labels.items()
+            ],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -81,14 +90,15 @@ class WaitingRoom:
             vector = fields["vector"]
             dense = None if vector is None else np.array(vector, np.float32)
             self.event(Example(**fields | {"vector": dense}))
-        for identity, labels in state["labels"]:
-            self._keep(identity, tuple(labels))
+        for identity, labels, checked in state["labels"]:
+            given = tuple(labels), None if checked is None else tuple(checked)
+            self._keep(identity, given)
 
-    def _keep(self, identity: str, labels: tuple[str, ...]) -> bool:
+    def _keep(self, identity: str, given: Given) -> bool:
         """Keep a label set as the newest; whether any had to go."""
         self._drop(identity)
-        self._labels[identity] = labels
-        self._label_bytes += _label_weight(identity, labels)
+        self._labels[identity] = given
+        self._label_bytes += _label_weight(identity, given)
         dropped = False
         while self._labels and (
             len(self._labels) > self._most or self._label_bytes > self._most_bytes
@@ -97,11 +107,11 @@ class WaitingRoom:
             dropped = True
         return dropped
 
-    def _drop(self, identity: str) -> tuple[str, ...] | None:
-        labels = self._labels.pop(identity, None)
-        if labels is not None:
-            self._label_bytes -= _label_weight(identity, labels)
-        return labels
+    def _drop(self, identity: str) -> Given | None:
+        given = self._labels.pop(identity, None)
+        if given is not None:
+            self._label_bytes -= _label_weight(identity, given)
+        return given
 
     def _forget(self, identity: str) -> None:
         example = self._events.pop(identity, None)
@@ -119,9 +129,10 @@ def _weight(example: Example) -> int:
     return size
 
 
-def _label_weight(identity: str, labels: tuple[str, ...]) -> int:
+def _label_weight(identity: str, given: Given) -> int:
     """About the bytes that a label set takes."""
-    return 200 + len(identity) + sum(60 + len(label) for label in labels)
+    labels, checked = given
+    return 200 + len(identity) + sum(60 + len(label) for label in (*labels, *(checked or ())))
 
 
 def _plain(example: Example) -> dict[str, Any]:

@@ -3,6 +3,11 @@
 The loss of an event is the share of its labels that were not among the first c candidates, c
 being how many it has; a partition's loss counts the event's labels of that partition alone.
 Only a rising loss alarms, after a warm-up, and not again during a cool-down.
+
+Many detectors run at once, so ADWIN's confidence is shared out among them (Bonferroni), and a
+rise must be worth a reaction as well as certain. The detector of the stream does not hear
+events of partitions that have lately alarmed, and what it finds is held for a while: where a
+partition comes forward, the rise was that partition's, and the stream is not alarmed.
 """
 
 from __future__ import annotations
@@ -19,16 +24,24 @@ from stream.learn.jit import kernel
 
 WARM_UP = 200  # values of a detector before its first alarm
 COOL_DOWN = 500  # values after an alarm
+EVERY = 8  # values between looks for a change
+HOLD = 512  # events for which a partition may come forward before the stream is alarmed
+RISE = 0.1  # of a partition's loss, at least
+STREAM_RISE = 0.05
 _GLOBAL = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """The loss of a partition (or of all, `leaf` -1) has risen from `before` to `after`."""
+    """The loss of a partition (or of all, `leaf` -1) has risen from `before` to `after`.
+
+    `values` is the length of the window left: how many events of the partition came since.
+    """
 
     leaf: int
     before: float
     after: float
+    values: int = 0
 
 
 class DriftBank:
@@ -37,7 +50,7 @@ class DriftBank:
     Parameters
     ----------
     delta
-        ADWIN's confidence.
+        ADWIN's confidence, of all detectors together.
     """
 
     def __init__(self, delta: float) -> None:
@@ -45,6 +58,8 @@ class DriftBank:
         self._capacity = {"detectors": 64}
         self.state = allocate(adwin.Bank, adwin.SPECS, self._capacity)
         self.state.quiet[:] = WARM_UP
+        self.held = np.zeros(4)
+        """A rise of the stream's loss: events to wait, loss before and after, values."""
 
     def update(
         self, truths: Any, bounds: Any, hits: Any, empty: Any, leaf_of: Any, leaves: int
@@ -63,9 +78,13 @@ class DriftBank:
             The leaf of each label, and one above the highest leaf number.
         """
         self._reserve(leaves + 1)
-        out = np.zeros((len(truths) + len(empty) + 1, 3))
-        found = _update(self.state, truths, bounds, hits, empty, leaf_of, self._delta, out)
-        return [Alarm(int(leaf), before, after) for leaf, before, after in out[:found].tolist()]
+        out = np.zeros((len(truths) + len(empty) + 1, 4))
+        delta = self._delta / (leaves + 1)
+        found = _update(self.state, self.held, truths, bounds, hits, empty, leaf_of, delta, out)
+        return [
+            Alarm(int(leaf), before, after, int(values))
+            for leaf, before, after, values in out[:found].tolist()
+        ]
 
     def restart(self, leaves: Iterable[int]) -> None:
         """Detectors of these leaves start anew: the numbers mean other partitions now."""
@@ -82,11 +101,12 @@ class DriftBank:
 
     def arrays(self) -> dict[str, Any]:
         """The state by name, not copied."""
-        return dump(self.state, "drift")
+        return dump(self.state, "drift") | {"drift.held": self.held}
 
     def load(self, arrays: Mapping[str, Any]) -> None:
         """Replace the state by one that `arrays` gave."""
         self.state = restore(adwin.Bank, arrays, "drift")
+        self.held = np.array(arrays["drift.held"])
         self._capacity = {"detectors": len(self.state.width)}
 
     def _reserve(self, detectors: int) -> None:
@@ -99,22 +119,20 @@ class DriftBank:
 
 @kernel
 def _update(
-    bank: adwin.Bank, truths: Any, bounds: Any, hits: Any, empty: Any, leaf_of: Any,
+    bank: adwin.Bank, held: Any, truths: Any, bounds: Any, hits: Any, empty: Any, leaf_of: Any,
     delta: float, out: Any,
 ) -> int:  # fmt: skip
     found = 0
     means = np.zeros(2)
     for i in range(len(bounds) - 1):
         low, high = bounds[i], bounds[i + 1]
-        if low == high:
-            found = _add(bank, _GLOBAL, empty[i], delta, means, out, found)
-            continue
+        before = found
+        explained = False
         total = 0.0
         for k in range(low, high):
             total += hits[k]
-        found = _add(bank, _GLOBAL, 1.0 - total / (high - low), delta, means, out, found)
-        for k in range(low, high):
             leaf = leaf_of[truths[k]]
+            explained |= leaf >= 0 and bank.quiet[leaf + 1] > WARM_UP  # so long only by an alarm
             first = leaf >= 0
             inside, hit = 0, 0
             for other in range(low, high):
@@ -123,20 +141,47 @@ def _update(
                     inside += 1
                     hit += hits[other]
             if first:
-                found = _add(bank, leaf + 1, 1.0 - hit / inside, delta, means, out, found)
+                loss = 1.0 - hit / inside
+                found = _add(bank, leaf + 1, loss, delta, RISE, means, out, found)
+        if found > before:
+            held[0] = 0.0
+        elif not explained:
+            loss = 1.0 - total / (high - low) if high > low else np.float64(empty[i])
+            if _add(bank, _GLOBAL, loss, delta, STREAM_RISE, means, out, found) > found:
+                held[0] = HOLD
+                held[1:] = out[found, 1:]
+        found = _release(held, out, found)
     return found
 
 
 @kernel
+def _release(held: Any, out: Any, found: int) -> int:
+    """Alarm the stream where no partition came forward in time."""
+    if held[0] == 0:
+        return found
+    held[0] -= 1.0
+    if held[0] > 0:
+        return found
+    out[found, 0] = -1.0
+    out[found, 1:] = held[1:]
+    return found + 1
+
+
+@kernel
 def _add(
-    bank: adwin.Bank, d: int, loss: float, delta: float, means: Any, out: Any, found: int
-) -> int:
+    bank: adwin.Bank, d: int, loss: float, delta: float, rise: float, means: Any, out: Any,
+    found: int,
+) -> int:  # fmt: skip
     bank.quiet[d] = max(0, bank.quiet[d] - 1)
-    cut = adwin.update(bank, d, loss, delta, means)
-    if cut and means[1] > means[0] and bank.quiet[d] == 0:
-        bank.quiet[d] = COOL_DOWN
-        out[found, 0] = d - 1
-        out[found, 1] = means[0]
-        out[found, 2] = means[1]
-        return found + 1
-    return found
+    width, total = bank.width[d] + 1, bank.sum[d] + loss
+    if not adwin.update(bank, d, loss, delta, means, EVERY) or bank.quiet[d] > 0:
+        return found
+    before = (total - bank.sum[d]) / (width - bank.width[d])  # of what was cut off
+    if means[1] - before < rise:
+        return found
+    bank.quiet[d] = COOL_DOWN
+    out[found, 0] = d - 1
+    out[found, 1] = before
+    out[found, 2] = means[1]
+    out[found, 3] = adwin.newest(bank, d)
+    return found + 1

@@ -4,16 +4,19 @@ A kernel's state is a NamedTuple of arrays, so that it can be snapshot by name; 
 kernel changes is an element of an array.
 
 numba's cache looks at the file of a kernel alone, not at the files of the kernels that it calls.
-So the cache folder carries a hash of all of them: a changed source never meets old code.
+So each module has a cache folder that carries a hash of its source and of all that it imports
+from this package: a changed source never meets old code, and an unchanged one stays compiled.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -24,17 +27,41 @@ Kernel = Callable[..., Any]
 
 # "nnan" and "ninf" stay off: guards against non-finite values must keep their meaning.
 _FAST = {"reassoc", "contract", "arcp", "nsz"}
-_KEPT = 4  # caches of other versions
+_KEPT = 4  # caches of other versions of a module
+_PACKAGE = __name__.rpartition(".")[0]
+_IMPORT = re.compile(rf"^from ({re.escape(_PACKAGE)}[\w.]*) import ([^(\n]*|\([^)]*\))", re.M)
 
 
-def _cache_folder() -> Path | None:
-    """Where compiled kernels go; None where nothing can be written."""
+def _file(module: str) -> Path | None:
+    base = Path(__file__).parent.joinpath(*module.split(".")[_PACKAGE.count(".") + 1 :])
+    found = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in found if path.exists()), None)
+
+
+def sources(module: str) -> dict[str, bytes]:
+    """The source of a module and of all that it imports from this package, by module name."""
+    found: dict[str, bytes] = {}
+    open_ = [module]
+    while open_:
+        name = open_.pop()
+        path = _file(name)
+        if name in found or path is None:
+            continue
+        found[name] = path.read_bytes()
+        for parent, members in _IMPORT.findall(found[name].decode("utf-8")):
+            open_ += [parent, *(f"{parent}.{one}" for one in re.findall(r"\w+", members))]
+    return found
+
+
+@cache
+def _cache_folder(module: str) -> Path | None:
+    """Where a module's compiled kernels go; None where nothing can be written."""
     digest = blake2b(numba.__version__.encode(), digest_size=8)
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for name, source in sorted(sources(module).items()):
+        digest.update(name.encode() + source)
     given = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
-    root = Path(given or Path.home() / ".cache") / "braidstream"
-    folder = root / f"kernels-{digest.hexdigest()}"
+    root = Path(given or Path.home() / ".cache") / "braidstream" / "kernels" / module
+    folder = root / digest.hexdigest()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -43,28 +70,29 @@ def _cache_folder() -> Path | None:
         return None
     with suppress(OSError):
         os.utime(folder)
-        others = sorted(root.glob("kernels-*"), key=lambda path: path.stat().st_mtime)
+        others = sorted(root.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in others[:-_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
-_folder = _cache_folder()
-if _folder is not None:
-    numba.config.CACHE_DIR = str(_folder)
+def _compile(function: Kernel, **options: Any) -> Kernel:
+    folder, before = _cache_folder(function.__module__), numba.config.CACHE_DIR
+    if folder is not None:
+        numba.config.CACHE_DIR = str(folder)  # read while the function is wrapped
+    try:
+        wrap = numba.njit(cache=folder is not None, nogil=True, error_model="numpy", **options)
+        compiled: Kernel = wrap(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
 
 
 def kernel(function: Kernel) -> Kernel:
     """Compile with strict floating point: what decides order or equality."""
-    compiled: Kernel = numba.njit(cache=_folder is not None, nogil=True, error_model="numpy")(
-        function
-    )
-    return compiled
+    return _compile(function)
 
 
 def fast_kernel(function: Kernel) -> Kernel:
     """Compile with sums free to be reordered, for speed: inner products and the like."""
-    compiled: Kernel = numba.njit(
-        cache=_folder is not None, nogil=True, error_model="numpy", fastmath=_FAST
-    )(function)
-    return compiled
+    return _compile(function, fastmath=_FAST)

@@ -19,19 +19,30 @@ class Scores(NamedTuple):
         (n, m) int32 label slots, likeliest first, -1 at the end.
     p
         (n, m) float32 probabilities.
-    threshold
-        The probability above which a label is chosen.
+    chosen
+        (n, m) bool, whether each is in the chosen set.
     """
 
     slots: Any
     p: Float32
-    threshold: float
+    chosen: Any
 
 
-def ranked(p: Float32) -> tuple[Any, Float32]:
-    """Slots and probabilities of a whole label space (n, labels), likeliest first."""
-    order = np.argsort(-p, axis=1, kind="stable").astype(np.int32)
-    return order, np.take_along_axis(p, order, axis=1)
+def ranked(p: Float32, chosen: Any) -> Scores:
+    """A whole label space, (n, labels) each, likeliest first."""
+    scores = Scores(np.zeros(p.shape, np.int32), np.zeros_like(p), np.zeros_like(chosen))
+    _rank(p, chosen, *scores)
+    return scores
+
+
+@kernel
+def _rank(p: Any, chosen: Any, slots: Any, sorted_p: Any, picked: Any) -> None:
+    for i in range(len(p)):
+        order = np.argsort(-p[i], kind="mergesort")
+        for at in range(len(order)):
+            slots[i, at] = order[at]
+            sorted_p[i, at] = p[i, order[at]]
+            picked[i, at] = chosen[i, order[at]]
 
 
 @kernel

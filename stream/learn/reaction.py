@@ -1,9 +1,9 @@
 """What happens when a chunk is full: detectors and partitions move on, and the learner reacts.
 
-A partition whose loss has risen takes larger steps, its older exemplars stop voting and its
-centroids weigh new events more; the rest of the model does not move. An alarm of the whole
-stream means larger steps everywhere, and nothing is forgotten: where all memory went at once,
-precision fell by a tenth on a stream whose loss rises slowly.
+A partition whose loss has risen forgets what it learnt before the likeliest moment of the change
+and takes larger steps; the rest of the model does not move. An alarm of the whole stream, or of
+a partition that is most of it, means larger steps and nothing is forgotten: where all memory
+went at once, precision fell by a tenth on a stream whose loss rises slowly.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from stream.labels import LabelSpace
 from stream.learn.drift import Alarm, DriftBank
 from stream.learn.extreme.learner import ExtremeLearner
+from stream.learn.looked import Looked
 from stream.learn.partitions.partitioner import PartitionDelta, Partitioner
 from stream.learn.small.learner import SmallLearner
 from stream.types import DriftEvent
@@ -32,21 +33,29 @@ class Changes:
         self.sizes: list[Any] = []
         self.hits: list[Any] = []
         self.empty: list[Any] = []
+        self.partial: list[Any] = []
 
-    def add(self, truths: Any, bounds: Any, hit: Any, empty: Any) -> None:
-        """Gather learnt events."""
+    def add(self, truths: Any, bounds: Any, hit: Any, empty: Any, looked: Looked) -> None:
+        """Gather learnt events, but for those of which no label is known."""
+        sizes = np.diff(bounds)
+        told = ~looked.partial | (sizes > 0) | (np.diff(looked.bounds) > 0)
+        self.put(truths, sizes[told], hit, empty[told], looked.partial[told])
+
+    def put(self, truths: Any, sizes: Any, hit: Any, empty: Any, partial: Any) -> None:
+        """Gather what `peek` gave, with the number of each event's labels for bounds."""
         self.truths.append(truths)
-        self.sizes.append(np.diff(bounds))
+        self.sizes.append(sizes)
         self.hits.append(hit)
         self.empty.append(empty)
+        self.partial.append(partial)
 
-    def take(self) -> tuple[Any, Any, Any, Any]:
-        """All of it as truths, bounds, hits, empty; and start anew."""
-        truths, bounds, hit, empty = self.peek()
+    def take(self) -> tuple[Any, Any, Any, Any, Any]:
+        """All of it as truths, bounds, hits, empty, partial; and start anew."""
+        everything = self.peek()
         self.__init__()  # type: ignore[misc]  # start anew, in place
-        return truths, bounds, hit, empty
+        return everything
 
-    def peek(self) -> tuple[Any, Any, Any, Any]:
+    def peek(self) -> tuple[Any, Any, Any, Any, Any]:
         """The same, and keep it."""
         sizes = _join(self.sizes, np.int64)
         bounds = np.zeros(len(sizes) + 1, np.int64)
@@ -56,6 +65,7 @@ class Changes:
             bounds,
             _join(self.hits, np.uint8),
             _join(self.empty, np.float32),
+            _join(self.partial, np.bool_),
         )
 
 
@@ -73,7 +83,9 @@ class Parts(NamedTuple):
     position: int
 
 
-def react(parts: Parts, changes: Changes) -> tuple[list[DriftEvent], list[Any]]:
+def react(
+    parts: Parts, changes: Changes, reacting: bool = True
+) -> tuple[list[DriftEvent], list[Any]]:
     """Move drift detection and partitions on, and let the learner react.
 
     Returns
@@ -83,7 +95,7 @@ def react(parts: Parts, changes: Changes) -> tuple[list[DriftEvent], list[Any]]:
     list of (n,) int
         The label slots of each partition that alarmed.
     """
-    truths, bounds, hit, empty = changes.take()
+    truths, bounds, hit, empty, partial = changes.take()
     partitioner, learner = parts.partitioner, parts.learner
     alarms = parts.drift.update(
         truths, bounds, hit, empty, partitioner.leaf_of, partitioner.highest
@@ -92,17 +104,24 @@ def react(parts: Parts, changes: Changes) -> tuple[list[DriftEvent], list[Any]]:
     for alarm in alarms:
         local = alarm.leaf >= 0
         slots = partitioner.members(alarm.leaf) if local else np.arange(len(parts.labels))
-        learner.react(slots, forget=local, boost=BOOST)
-        if local:
-            alarmed.append(slots.copy())
+        if reacting:
+            forgets = local and _is_part(learner.counts(), slots)
+            learner.react(slots, BOOST, alarm.values if forgets else 0)
+            if forgets:
+                alarmed.append(slots.copy())
         events.append(_alarm(parts, alarm, slots))
-    deltas = partitioner.observe(truths, bounds)
+    deltas = partitioner.observe(truths, bounds, partial)
     for leaf in partitioner.opened:
         learner.retire_leaf(leaf)
     parts.drift.restart(partitioner.opened)
     learner.add_labels(len(parts.labels), partitioner.highest)
     events.extend(_change(parts, delta) for delta in deltas if delta.kind in {"split", "merge"})
     return events, alarmed
+
+
+def _is_part(counts: Any, slots: Any) -> bool:
+    """Whether labels are no more than half of all that was given."""
+    return bool(2 * counts[slots].sum(dtype=np.float64) <= counts.sum(dtype=np.float64))
 
 
 def _alarm(parts: Parts, alarm: Alarm, slots: Iterable[int]) -> DriftEvent:

@@ -32,7 +32,9 @@ def warm() -> None:
         _teach(model, rows, ["a", "b"])
         model.freeze().predict(rows)
         _teach(model, rows, ["a", "b", "c"])
-        model.describe("d", "words")
+        for n in range(20):  # names outgrow their table
+            model.describe(f"d{n}", "words")
+        model.describe("d0", None)
         model.predict(rows)
         model.freeze().predict(rows)
         model.embed(rows)

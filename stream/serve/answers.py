@@ -76,9 +76,9 @@ class Partitions(Body):
 class Drift(Body):
     """A change that the model noticed or made."""
 
-    kind: Literal["global_alarm", "partition_alarm", "split", "merge", "new_label"] = Field(
-        examples=["split"]
-    )
+    kind: Literal[
+        "global_alarm", "partition_alarm", "split", "merge", "new_label", "suspicious_label"
+    ] = Field(examples=["split"])
     scope: str = Field(examples=["partition/7"])
     position: int = Field(examples=[20000])
     evidence: dict[str, Any] = Field(examples=[{"into": [8, 9]}])

@@ -45,7 +45,7 @@ class Decoder:
             example = self._check(self._asked, number, named)
             if example.is_feedback:
                 raise _wrong(number, "no_payload: give `text`, `features` or `vector`")
-            examples.append(replace(example, labels=None))
+            examples.append(replace(example, labels=None, checked=None))
         return examples
 
     def events(self, events: Sequence[Fields]) -> list[tuple[bytes, bytes]]:

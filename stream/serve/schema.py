@@ -27,6 +27,9 @@ _PAYLOADS: dict[str, Any] = {
 }
 _ID = {"type": "string", "minLength": 1, "description": "At most `limits.id_bytes` bytes."}
 _LABELS = {"type": "array", "items": {"type": "string", "minLength": 1}}
+_CHECKED = _LABELS | {
+    "description": "The labels that were looked for; others not given are unknown. Default: all."
+}
 
 _QUESTION = {
     "title": "Question",
@@ -43,6 +46,7 @@ _EVENT = {
         "id": _ID,
         **_PAYLOADS,
         "labels": _LABELS,
+        "labels_checked": _CHECKED,
         "ts": {"type": "number", "description": "Event time in seconds."},
         "v": {"type": "integer", "const": 1},
     },
@@ -53,7 +57,7 @@ _FEEDBACK = {
     "title": "Feedback",
     "type": "object",
     "description": "Late labels of an earlier event, joined by its id.",
-    "properties": {"id": _ID, "labels": _LABELS},
+    "properties": {"id": _ID, "labels": _LABELS, "labels_checked": _CHECKED},
     "required": ["id", "labels"],
     "examples": [{"id": "a", "labels": ["art"]}],
 }

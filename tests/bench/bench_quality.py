@@ -1,26 +1,28 @@
 """Accuracy and speed on evaluation folders, beside published figures and river in the same run.
 
-    python tests/bench/bench_quality.py --data DIR [--anchors CSV] [--json FILE]
+    python tests/bench/bench_quality.py --data DIR [--extreme tibkat] [--out FOLDER] [streams...]
 
-Every folder is scored prequentially, one event at a time, in the default configuration. The
-peer is river's classifier chain of logistic regressions, on the first events of each stream.
+Every folder is scored prequentially, one event at a time, in the default configuration, once
+for each of the four objectives. The peer is river's classifier chain of logistic regressions,
+on the first events of each stream. With --out the result is written as quality.json, quality.md
+and quality.svg.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import statistics
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from machine import describe
+from published import METRICS, Figures, read, standing
+from quality_report import markdown, plot
 
 from stream.config import load
 from stream.evaluate import Task, score_all
@@ -31,11 +33,18 @@ SMALL = (
     "flags", "emotions", "birds", "water_quality", "yeast", "scene", "enron", "medical",
     "stackex_chess", "bibtex", "20ng", "tmc2007_500",
 )  # fmt: skip
+INPUTS = {
+    "features": {},
+    "text": {"text": True},
+    "text, names of labels seen": {"text": True, "names": "seen"},
+    "text, names of all labels": {"text": True, "names": "all"},
+}  # fmt: skip
 
 
-def ours(path: Path, limit: int) -> dict[str, Any]:
+def ours(task: Task, objective: str = "micro_f1") -> dict[str, Any]:
     """The final figures of a stream."""
-    return list(score_all(Task(path, limit), load(environ={})))[-1]
+    settings = load(environ={}, overrides=[f"learn.objective={objective}"])
+    return list(score_all(task, settings))[-1]
 
 
 def peer(path: Path, limit: int) -> dict[str, float]:
@@ -64,32 +73,39 @@ def peer(path: Path, limit: int) -> dict[str, float]:
     }
 
 
-def published(file: Path | None) -> dict[str, dict[str, float]]:
-    """Micro-F1 of every published algorithm, by stream."""
-    found: dict[str, dict[str, float]] = {}
-    if file is None or not file.exists():
-        return found
-    with file.open() as lines:
-        for row in csv.DictReader(lines):
-            if row["metric"] == "micro_f1":
-                found.setdefault(row["dataset"], {})[row["algorithm"]] = float(row["value"])
-    return found
+def small(path: Path, limit: int, peer_events: int, figures: Figures) -> dict[str, Any]:
+    """A stream under the four objectives, beside what was published and river."""
+    runs = {metric: ours(Task(path, limit), goal) for metric, goal in METRICS.items()}
+    any_run = runs["micro_f1"]
+    row = {key: any_run[key] for key in ("dataset", "events", "labels", "features")}
+    row["events_per_second"] = statistics.median(run["events_per_second"] for run in runs.values())
+    row["cells"] = {
+        metric: standing(metric, run[metric], figures.get((path.name, metric), {}))
+        for metric, run in runs.items()
+    }
+    row["peer"] = peer(path, peer_events)
+    same = ours(Task(path, peer_events))
+    row["ratio"] = same["events_per_second"] / row["peer"]["events_per_second"]
+    row["gain"] = same["micro_f1"] - row["peer"]["micro_f1"]
+    return row
 
 
-def table(rows: Iterable[dict[str, Any]]) -> str:
-    """Markdown."""
-    names = "stream", "events", "labels", "micro-F1", "iHOMER", "best of 18", "events/s"
-    beside = "river: events/s, micro-F1", "ours over river on the same events"
-    lines = ["| " + " | ".join((*names, *beside)) + " |", "|---" * 9 + "|"]
-    for row in rows:
-        best = f"{row['best']:.3f} ({row['best_name']})" if "best" in row else "-"
-        lines.append(
-            f"| {row['dataset']} | {row['events']:,} | {row['labels']} | {row['micro_f1']:.3f} "
-            f"| {row.get('ihomer', float('nan')):.3f} | {best} | {row['events_per_second']:,.0f} "
-            f"| {row['peer']['events_per_second']:,.0f}, {row['peer']['micro_f1']:.3f} "
-            f"| {row['ratio']:.2f} of its speed, {row['gain']:+.3f} micro-F1 |"
-        )
-    return "\n".join(lines)
+def summary(rows: list[dict[str, Any]], extreme: list[dict[str, Any]]) -> dict[str, Any]:
+    """All rows with means and the count of first places."""
+    mean = {
+        metric: statistics.mean(row["cells"][metric]["ours"] for row in rows) for metric in METRICS
+    }
+    ranked = [cell["rank"] for row in rows for cell in row["cells"].values() if "rank" in cell]
+    return {
+        "machine": describe("numpy", "numba", "river", "faiss-cpu"),
+        "seed": load(environ={}).learn.seed,
+        "first": ranked.count(1),
+        "cells": len(ranked),
+        "mean": mean
+        | {"events_per_second": statistics.mean(row["events_per_second"] for row in rows)},
+        "rows": rows,
+        "extreme": extreme,
+    }
 
 
 def main() -> None:
@@ -99,45 +115,30 @@ def main() -> None:
     parser.add_argument("--anchors", type=Path, default=None)
     parser.add_argument("--limit", type=int, default=0)
     parser.add_argument("--peer-events", type=int, default=500)
-    parser.add_argument("--json", type=Path, default=None)
+    parser.add_argument("--extreme", action="append", default=[], help="a folder with texts")
+    parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("streams", nargs="*", default=SMALL)
     chosen = parser.parse_args()
-    anchors = published(chosen.anchors or chosen.data.parent / "anchors/published_results.csv")
+    figures = read(chosen.anchors or chosen.data.parent / "anchors/published_results.csv")
     warm()
     rows = []
     for name in chosen.streams:
-        row = ours(chosen.data / name, chosen.limit)
-        row["peer"] = peer(chosen.data / name, chosen.peer_events)
-        same = ours(chosen.data / name, chosen.peer_events)
-        row["ratio"] = same["events_per_second"] / row["peer"]["events_per_second"]
-        row["gain"] = same["micro_f1"] - row["peer"]["micro_f1"]
-        figures = anchors.get(name, {})
-        if figures:
-            best = max(figures, key=lambda one: figures[one])
-            row |= {
-                "best": figures[best],
-                "best_name": best,
-                "ihomer": figures.get("iHOMER", float("nan")),
-            }
-        rows.append(row)
-        print(json.dumps(row), file=sys.stderr)
-    mean = {
-        key: statistics.mean(row[key] for row in rows)
-        for key in ("micro_f1", "macro_f1", "events_per_second")
-    }
-    result = {
-        "machine": describe("numpy", "numba", "river", "faiss-cpu"),
-        "seed": load(environ={}).learn.seed,
-        "mean": mean,
-        "rows": rows,
-    }
-    print(f"machine: {result['machine']}, seed {result['seed']}\n")
-    print(table(rows))
-    print(f"\nmean micro-F1 {mean['micro_f1']:.4f}, macro-F1 {mean['macro_f1']:.4f}, "
-          f"{mean['events_per_second']:,.0f} events/s")  # fmt: skip
-    if chosen.json:
-        chosen.json.parent.mkdir(parents=True, exist_ok=True)
-        chosen.json.write_text(json.dumps(result, indent=1) + "\n")
+        rows.append(small(chosen.data / name, chosen.limit, chosen.peer_events, figures))
+        print(json.dumps(rows[-1]), file=sys.stderr)
+    extreme = []
+    for name in chosen.extreme:
+        for what, options in INPUTS.items():
+            done = ours(Task(chosen.data / name, chosen.limit, **options))
+            extreme.append(done | {"input": what})
+            print(json.dumps(extreme[-1]), file=sys.stderr)
+    result = summary(rows, extreme)
+    text = markdown(result)
+    print(text)
+    if chosen.out:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        (chosen.out / "quality.json").write_text(json.dumps(result, indent=1) + "\n")
+        (chosen.out / "quality.md").write_text(text)
+        plot(result, chosen.out / "quality.svg")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,15 @@ WRONG = {
         b'{"id":"a","text":"","labels":[""]}', b'{"id":"a","text":"","labels":[1]}',
         b'{"id":"a","text":"","labels":["x",null]}',
     ],
+    "bad_checked": [
+        b'{"id":"a","text":"","labels_checked":["x"]}', b'{"id":"a","text":"","labels_checked":[]}',
+        b'{"id":"a","text":"","labels":[],"labels_checked":"x"}',
+        b'{"id":"a","labels":[],"labels_checked":{}}',
+        b'{"id":"a","text":"","labels":["x"],"labels_checked":[""]}',
+        b'{"id":"a","text":"","labels":["x"],"labels_checked":["x",1]}',
+    ],
     "too_many_labels": [b'{"id":"a","text":"","labels":["1","2","3","4"]}',
+                        b'{"id":"a","labels":[],"labels_checked":["1","2","3","4"]}',
                         b'{"id":"a","text":"","labels":["1","1","1","1"]}'],
     "bad_version": [b'{"id":"a","text":"","v":2}', b'{"id":"a","text":"","v":"1"}',
                     b'{"id":"a","text":"","v":true}', b'{"id":"a","text":"","v":1.0}',],
@@ -50,7 +58,9 @@ WRONG = {
                  b'{"id":"a","text":"","ts":1e300}'],
     "too_large": [
         b'{"id":"123456789","text":""}', b'{"id":"aaaaaaa\xc3\xa9","text":""}',
-        b'{"id":"a","text":"","labels":["123456789"]}', b'{"id":"a","vector":[1,2,3,4,5]}',
+        b'{"id":"a","text":"","labels":["123456789"]}',
+        b'{"id":"a","text":"","labels":[],"labels_checked":["123456789"]}',
+        b'{"id":"a","vector":[1,2,3,4,5]}',
         b'{"id":"a","features":{"1":1,"2":1,"3":1,"4":1,"5":1}}',
         b'{"id":"a","text":"' + b"x" * 1_000 + b'"}',
     ],
@@ -128,6 +138,14 @@ def test_absent_and_empty_labels_differ() -> None:
     assert event(b'{"id":"a","text":"","labels":null}').labels is None
     assert event(b'{"id":"a","text":"","labels":[]}').labels == ()
     assert event(b'{"id":"a","labels":[]}').is_feedback
+
+
+def test_labels_checked_absent_empty_and_beside_others() -> None:
+    assert event(b'{"id":"a","text":"","labels":["x"]}').checked is None
+    assert event(b'{"id":"a","text":"","labels":["x"],"labels_checked":null}').checked is None
+    assert event(b'{"id":"a","text":"","labels":["x"],"labels_checked":[]}').checked == ()
+    made = event(b'{"id":"a","labels":["x"],"labels_checked":["y","z","y"]}')
+    assert made == Example("a", labels=("x",), ts=1.5, checked=("y", "z"))
 
 
 def test_time_is_the_records_where_there_is_none() -> None:

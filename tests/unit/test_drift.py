@@ -12,10 +12,13 @@ from stream.config import Learn
 from stream.labels import LabelSpace
 from stream.learn import adwin
 from stream.learn.arrays import allocate
-from stream.learn.drift import COOL_DOWN, WARM_UP, Alarm, DriftBank
+from stream.learn.drift import COOL_DOWN, HOLD, RISE, WARM_UP, Alarm, DriftBank
+from stream.learn.extreme import forgetting as fading
 from stream.learn.extreme.learner import ExtremeLearner
+from stream.learn.model.core import Model
 from stream.learn.partitions.partitioner import Partitioner
 from stream.learn.reaction import BOOST, Changes, Parts, react
+from stream.learn.small import forgetting
 from stream.learn.small.learner import SmallLearner
 
 DELTA = 0.002
@@ -102,13 +105,14 @@ def rate(n: int, p: float, seed: int = 0) -> Any:
     return np.random.default_rng(seed).random(n) < p
 
 
-def test_a_rising_loss_alarms_the_stream_and_the_right_partition() -> None:
+def test_a_rising_loss_alarms_the_right_partition_and_not_the_stream() -> None:
     feed = Feed(6)
     quiet = feed.hits(2, rate(600, 0.9)) + feed.hits(4, rate(600, 0.9, 1))
     assert quiet == []
     alarms = feed.hits(4, rate(400, 0.1, 2))
-    assert {alarm.leaf for alarm in alarms} == {-1, 4}
-    assert all(alarm.after > alarm.before for alarm in alarms)
+    assert [alarm.leaf for alarm in alarms] == [4]
+    assert alarms[0].before == pytest.approx(0.1, abs=0.05)
+    assert alarms[0].after > alarms[0].before + RISE
     assert feed.bank.loss(4) > feed.bank.loss(2)
     assert np.isnan(feed.bank.loss(0))
     assert np.isnan(feed.bank.loss(10_000))
@@ -128,16 +132,66 @@ def test_no_alarm_before_the_warm_up() -> None:
     assert early.hits(0, np.zeros(WARM_UP - 97)) == []
     late = Feed(1)
     late.hits(0, np.ones(2 * WARM_UP))
-    assert len(late.hits(0, np.zeros(WARM_UP))) == 2
+    assert len(late.hits(0, np.zeros(WARM_UP))) == 1
+
+
+def test_an_alarm_knows_how_many_values_came_since_the_change() -> None:
+    for seed in range(5):
+        feed = Feed(1)
+        feed.hits(0, rate(700, 0.9, seed))
+        came = 0
+        while not (alarms := feed.hits(0, rate(1, 0.1, 1_000 * seed + came))):
+            came += 1
+        assert abs(alarms[0].values - came) <= 16
+
+
+def test_a_rise_that_no_partition_explains_alarms_the_stream_after_a_while() -> None:
+    bank, none = DriftBank(DELTA), np.zeros(0, np.int32)
+    found = []
+    for step in range(2_400):
+        empty = np.float32([step >= 1_200 or step % 10 == 0])
+        alarms = bank.update(none, np.zeros(2, np.int64), none, empty, none, 0)
+        found += [(step, alarm.leaf) for alarm in alarms]
+    assert [leaf for _, leaf in found] == [-1]
+    assert 1_200 + HOLD <= found[0][0] < 1_200 + HOLD + 100
+
+
+def test_a_held_rise_is_in_the_snapshot() -> None:
+    bank, none = DriftBank(DELTA), np.zeros(0, np.int32)
+    empty = (np.arange(1_300) >= 1_200).astype(np.float32)
+    assert bank.update(none, np.zeros(1_301, np.int64), none, empty, none, 0) == []
+    assert 0 < bank.held[0] < HOLD
+    again = DriftBank(DELTA)
+    again.load({name: np.array(array) for name, array in bank.arrays().items()})
+    one = np.ones(HOLD, np.float32)
+    bounds = np.zeros(HOLD + 1, np.int64)
+    expected = bank.update(none, bounds, none, one, none, 0)
+    assert len(expected) == 1
+    assert again.update(none, bounds, none, one, none, 0) == expected
+
+
+def test_many_steady_partitions_stay_quiet() -> None:
+    """A hundred detectors share one confidence."""
+    feed = Feed(100)
+    for label in range(100):
+        assert feed.hits(label, rate(1_000, 0.7, label)) == []
+
+
+def test_a_certain_but_small_rise_is_no_alarm() -> None:
+    feed = Feed(1)
+    feed.hits(0, rate(20_000, 0.95))
+    assert feed.hits(0, rate(6_000, 0.90, 1)) == []
+    assert feed.bank.state.width[1] < 20_000, "though the window was cut"
 
 
 def test_no_second_alarm_during_the_cool_down() -> None:
     feed = Feed(1)
     feed.hits(0, rate(800, 0.95))
     at = []
-    for k, p in enumerate([0.7, 0.45, 0.2, 0.0] + [0.0] * 4):
+    for k, p in enumerate([0.7, 0.7, 0.7, 0.7, 0.0, 0.0, 0.0, 0.0]):
         for hit in rate(160, p, k):
-            at += [alarm.leaf for alarm in feed.hits(0, [hit])] and [feed.bank.state.ticks[0]]
+            alarms = [alarm for alarm in feed.hits(0, [hit]) if alarm.leaf == 0]
+            at += [int(feed.bank.state.ticks[1]) for _ in alarms]
     assert len(at) >= 2
     assert (np.diff(at) >= COOL_DOWN).all()
 
@@ -202,7 +256,7 @@ def test_only_the_alarmed_partitions_labels_react(
     parts = planted(extreme)
     leaf = int(parts.partitioner.leaf_of[2])
     assert sorted(parts.partitioner.members(leaf).tolist()) == [2, 3]
-    monkeypatch.setattr(DriftBank, "update", lambda *_: [Alarm(leaf, 0.1, 0.6)])
+    monkeypatch.setattr(DriftBank, "update", lambda *_: [Alarm(leaf, 0.1, 0.6, 40)])
     events, alarmed = react(parts, Changes())
     assert [sorted(slots.tolist()) for slots in alarmed] == [[2, 3]]
     assert [event.kind for event in events] == ["partition_alarm"]
@@ -211,12 +265,25 @@ def test_only_the_alarmed_partitions_labels_react(
     learner = parts.learner
     if isinstance(learner, ExtremeLearner):
         boost, forget = learner.state.labels.boost, learner.state.labels.forget
-        assert learner.state.labels.scale[:5].tolist() == [1, 1, 4, 4, 1]
+        raised = fading.BOOST
     else:
         boost, forget = learner.state.mixture.boost, learner.state.memory.forget
-    assert boost[:6].tolist() == [1, 1, BOOST, BOOST, 1, 1]
-    recent = 2_000 - (1_024 if extreme else 256)
-    assert forget[:6].tolist() == [-1, -1, recent, recent, -1, -1]
+        raised = forgetting.BOOST
+    assert boost[:6].tolist() == [1, 1, raised, raised, 1, 1]
+    assert (forget[[0, 1, 4, 5]] == -1).all()
+    assert (forget[[2, 3]] >= 0).all()
+
+
+def test_no_reaction_where_it_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = planted(extreme=False)
+    leaf = int(parts.partitioner.leaf_of[2])
+    monkeypatch.setattr(DriftBank, "update", lambda *_: [Alarm(leaf, 0.1, 0.6, 40)])
+    events, alarmed = react(parts, Changes(), reacting=False)
+    assert [event.kind for event in events] == ["partition_alarm"]
+    assert alarmed == []
+    assert isinstance(parts.learner, SmallLearner)
+    assert (parts.learner.state.mixture.boost == 1).all()
+    assert not Model(Learn(without="reaction"), 8).reacting
 
 
 @pytest.mark.parametrize("extreme", [False, True])

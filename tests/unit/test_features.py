@@ -10,8 +10,8 @@ from stream.errors import InvalidRecord
 from stream.features import Featurizer, Row, name_hashes, of_text, of_values
 from stream.types import Example
 
-RIVER_WATER = [2891084398580429437, 17228512338069730314, 18156063198989637142]
-NAMES = [16036970679547310401, 8703565245643024443, 558822400328933570]
+RIVER_WATER = [2891084398580429437, 8932691162134861334, 17228512338069730314]
+NAMES = [6813598642692534593, 8703565245643024443, 558822400328933570]
 
 
 def weights(row: Row) -> list[float]:
@@ -58,7 +58,7 @@ def test_marks_of_a_script_do_not_cut_its_words() -> None:
     "text", ["", " ", "a b c", "_ __ !?", "\n", "\n\n\n", "1 2", "\ud800", "ि ी"]
 )
 def test_texts_without_words_have_no_features(text: str) -> None:
-    hashes, raw, terms = of_text(text)
+    hashes, raw, terms, _ = of_text(text)
     assert len(hashes) == len(raw) == len(terms) == 0
     assert hashes.dtype == np.uint64
 
@@ -97,6 +97,45 @@ def test_hashes_are_what_they_always_were() -> None:
     assert name_hashes(["x", "Ä", "\ud800"]).tolist() == NAMES
 
 
+def test_words_are_kept_in_order_by_stem_and_first_letters() -> None:
+    words = of_text("Märkte, Markt\nMärkten Märktearchiv ab")[3].tolist()
+    assert [word == 0 for word in words] == [False, False, True, False, False, False]
+    high, low = [word >> 32 for word in words], [word & 0xFFFFFFFF for word in words]
+    assert high[0] == high[1] == high[3] != high[4]
+    assert low[0] == low[3] == low[4] != low[1]
+    assert len(of_text("only a title")[3]) == 2
+    assert len(of_text("word " * 9_000)[3]) == 4_096
+    assert len(of_text("title\n" + "word " * 9_000)[3]) == 4_097
+
+
+def test_a_long_word_is_one_word() -> None:
+    assert len(of_text("x" * 100_000)[3]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        ("River (water)", [2, 1]),
+        ("River", [1]),
+        ("(water)", [1]),
+        ("  \nsecond line", [2]),
+        ("", []),
+        ("a ! _", []),
+        ("one two\na longer text", [2]),
+    ],
+)
+def test_names_of_a_description(text: str, lengths: list[int]) -> None:
+    found = features.names_in(text)
+    assert [len(words) for words in found] == lengths
+    assert all((words > 0).all() for words in found)
+
+
+def test_titles_are_told_apart() -> None:
+    marked = of_text("river water\nmore")[0] >= features.TITLE
+    assert marked.sum() == 3
+    assert (name_hashes([f"n{k}" for k in range(99)]) < features.TITLE).all()
+
+
 def test_names_are_other_features_than_words() -> None:
     assert not set(name_hashes(["river"]).tolist()) & keys("river")
     assert 0 not in name_hashes([f"n{k}" for k in range(1_000)])
@@ -104,7 +143,7 @@ def test_names_are_other_features_than_words() -> None:
 
 def test_values_keep_their_sign_and_are_dampened() -> None:
     values = np.array([3e38, -3e38, 1e-45, 1, -2], np.float32)
-    _, raw, terms = of_values(name_hashes(list("abcde")), values)
+    _, raw, terms, _ = of_values(name_hashes(list("abcde")), values)
     assert raw is values
     assert terms.dtype == np.float32
     assert np.isfinite(terms).all()
@@ -152,6 +191,8 @@ def test_parts_of_a_batch_are_its_rows() -> None:
     assert len(part) == 2
     assert part.indptr.tolist() == [0, 0, len(rows[2][0])]
     assert part.hashes.tolist() == rows[2][0].tolist()
+    assert part.spans.tolist() == [0, 0, 5]
+    assert part.words.tolist() == rows[2][3].tolist()
     vectors = features.batch([np.ones(2, np.float32), np.zeros(2, np.float32)])
     assert (len(vectors), vectors.width) == (2, 2)
     assert vectors.part(1, 2).dense is not None

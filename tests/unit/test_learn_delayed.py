@@ -37,6 +37,20 @@ def test_an_event_joins_the_labels_that_wait() -> None:
     assert (waiting.events, waiting.labels) == (0, 0)
 
 
+def test_which_labels_were_looked_for_comes_along() -> None:
+    waiting = room()
+    waiting.event(Example("a", text="words"))
+    joined, _ = waiting.feedback("a", ("x",), ("x", "y"))
+    assert joined == Example("a", text="words", labels=("x",), checked=("x", "y"))
+    waiting.feedback("b", (), ())
+    waiting.feedback("c", ("x",), ("y",))
+    again = room()
+    again.load(json.loads(json.dumps(waiting.state())))
+    for identity, labels, checked in (("b", (), ()), ("c", ("x",), ("y",))):
+        made = again.event(Example(identity, text="words"))
+        assert made == Example(identity, text="words", labels=labels, checked=checked)
+
+
 def test_a_second_event_of_an_id_takes_the_firsts_place() -> None:
     waiting = room()
     waiting.event(Example("a", text="one"))
@@ -96,7 +110,7 @@ def test_labels_are_bound_by_bytes() -> None:
     assert outcomes == {"kept", "dropped"}
     assert 5 <= waiting.labels <= 10
     assert waiting.event(Example("id 99", text="t")) is not None
-    waiting.feedback("huge", ("l" * 60_000,))
+    waiting.feedback("huge", (), ("l" * 60_000,))
     assert waiting.labels == 0
     assert waiting.feedback("small", ("l",)) == (None, "kept")
 

@@ -227,7 +227,7 @@ def test_narrow_vectors(width: int) -> None:
 
 
 def test_alarms_are_kept_only_for_who_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stream.learn import model as module
+    from stream.learn.model import core as module
 
     monkeypatch.setattr(module, "react", lambda *_: ([], [np.array([0])]))
     for settings, kept in ((Learn(), 0), (LARGE, 4)):

@@ -283,11 +283,11 @@ def test_event_that_breaks_the_pipeline_is_tried_alone_then_dead_lettered(
             raise ZeroDivisionError("poison")
         return predict(batch, near)
 
-    def fragile_learn(batch: Rows, labels: Any, near: Any = None) -> Any:
+    def fragile_learn(batch: Rows, labels: Any, near: Any = None, *more: Any) -> Any:
         """Learns what comes before the poison, then breaks."""
         at = holds(batch) if stage == "learn" else -1
         if at < 0:
-            return learn(batch, labels, near)
+            return learn(batch, labels, near, *more)
         if at > 0:
             learn(batch.part(0, at), labels[:at], None if near is None else near.part(0, at))
         raise ZeroDivisionError("poison")

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stream.features import Rows
+from stream.learn import decide
 from stream.learn.arrays import dump, duplicate, power, restore
-from stream.learn.extreme import embedding, postings, step
+from stream.learn.extreme import embedding, names, postings, step
+from stream.learn.extreme.forgetting import forget
+from stream.learn.extreme.scratch import (
+    ALIKE_N,
+    FOUND,
+    NEAREST,
+    OFF_DESCRIPTIONS,
+    TERMS_N,
+    Scratch,
+    scratch,
+)
 from stream.learn.extreme.state import (
     CANDIDATES,
     EVENTS,
     FREE,
     KINDS,
     LABELS,
-    STORED,
     Extreme,
     capacities,
     enlarge,
     make,
+    naming,
 )
 from stream.learn.jit import kernel
-from stream.learn.small.mixture import threshold
+from stream.learn.looked import Looked, everywhere
 from stream.types import Float32
 
 
 class Shortlists(NamedTuple):
-    """Scored candidates: `slots` (n, m) int32 best first and -1 at the end, `p` (n, m) float32."""
+    """Scored candidates: `slots` (n, m) int32 best first and -1 at the end, `p` (n, m) float32,
+    and `chosen` (n, m) bool."""
 
     slots: Any
     p: Float32
+    chosen: Any
 
 
 class ExtremeLearner:
@@ -48,19 +61,25 @@ class ExtremeLearner:
         Capacities, see `stream.config.Learn`.
     dimension
         Width of the embedding of sparse rows.
+    objective
+        What the chosen set is for, see `stream.learn.decide.CODES`.
+    off
+        Parts left out, see `stream.learn.extreme.scratch.PARTS`.
     """
 
     kind = "extreme"
 
     def __init__(
         self, seed: int, width: int, exemplars: int, hash_bits: int, linear_bits: int,
-        dimension: int,
+        dimension: int, objective: int = decide.MICRO, off: Collection[str] = (),
     ) -> None:  # fmt: skip
         self.width = width
+        self.objective = objective
         self.dimension = width or dimension
         self._capacity = capacities(exemplars, hash_bits, linear_bits, width, 1_024, 64)
         self.state = make(self._capacity, seed)
-        self._scratch = step.scratch(self.state)
+        self._off = off
+        self._scratch = scratch(self.state, off)
 
     @property
     def labels(self) -> int:
@@ -75,7 +94,7 @@ class ExtremeLearner:
     @property
     def threshold(self) -> float:
         """The probability from which a label is chosen for micro-F1."""
-        return float(threshold(self.state.rescorer.counts))
+        return float(decide.threshold(self.state.rescorer.counts))
 
     def add_labels(self, total: int, leaves: int = 0) -> None:
         """Make room for `total` labels and `leaves` partitions."""
@@ -83,11 +102,14 @@ class ExtremeLearner:
             "labels": power(total + 1, self._capacity["labels"]),
             "leaves": power(leaves + 1, self._capacity["leaves"]),
         }
+        self._enlarge(capacity)
+        self.state.sizes[LABELS] = max(total, self.labels)
+
+    def _enlarge(self, capacity: dict[str, int]) -> None:
         if capacity != self._capacity:
             self._capacity = capacity
             self.state = enlarge(self.state, capacity)
-            self._scratch = step.scratch(self.state)
-        self.state.sizes[LABELS] = max(total, self.labels)
+            self._scratch = scratch(self.state, self._off)
 
     def embed(self, rows: Rows) -> Float32:
         """Unit embeddings (n, dimension) float32, as the idf stands now."""
@@ -97,44 +119,57 @@ class ExtremeLearner:
 
     def predict(self, rows: Rows, leaf_of: Any, near: Any, similar: Any) -> Shortlists:
         """Score candidates; `near`, `similar` (n, k) are what the index found. Pure."""
-        n = len(rows)
-        slots = np.full((n, CANDIDATES), -1, np.int32)
-        p = np.zeros((n, CANDIDATES), np.float32)
-        _predict(self.state, self._scratch, leaf_of, *parts(rows), near, similar, slots, p)
-        return Shortlists(slots, p)
+        found = _room(len(rows))
+        _predict(
+            self.state, self._scratch, leaf_of, *parts(rows), near, similar, self.objective, found
+        )
+        return found
 
     def learn(
         self, rows: Rows, truths: Any, bounds: Any, leaf_of: Any, near: Any, similar: Any,
-        fresh: bool,
+        fresh: bool, looked: Looked | None = None,
     ) -> Shortlists:  # fmt: skip
         """Learn events in order; returns what each scored just before it was learnt.
 
         See `SmallLearner.learn` for the parameters.
         """
-        n = len(rows)
-        slots = np.full((n, CANDIDATES), -1, np.int32)
-        p = np.zeros((n, CANDIDATES), np.float32)
+        found = _room(len(rows))
         _learn(
-            self.state, self._scratch, leaf_of, *parts(rows), truths, bounds, near, similar,
-            fresh, slots, p,
+            self.state, self._scratch, leaf_of, *parts(rows), truths, bounds,
+            everywhere(len(rows)) if looked is None else looked, near, similar,
+            self.objective, fresh, found,
         )  # fmt: skip
-        return Shortlists(slots, p)
+        return found
 
-    def describe(self, rows: Rows, slot: int) -> None:
-        """Keep a label's description as an exemplar of the label; nothing else is learnt."""
+    def describe(self, rows: Rows, slot: int, named: Sequence[Any] = ()) -> None:
+        """Keep a label's description as an exemplar of the label, and its name to look for.
+
+        Parameters
+        ----------
+        rows
+            The description as a row.
+        slot
+            The label.
+        named
+            The words of its name, (m,) uint64, and of a shorter form that it starts with.
+        """
         _describe(self.state, self._scratch, *parts(rows), np.array([slot], np.int32))
+        if slot >= self._capacity["named"]:
+            self._enlarge(self._capacity | naming(power(slot + 1, self._capacity["named"])))
+        words = named[0] if named else np.zeros(0, np.uint64)
+        names.put(self.state.names, slot, words, len(named[-1]) if named else 0)
 
     def retire(self, slot: int, retired: bool) -> None:
-        """Take a label out of every shortlist, or back in."""
+        """Take a label out of every shortlist, or back in; its name is forgotten."""
         self.state.labels.retired[slot] = retired
+        if retired:
+            names.drop(self.state.names, slot)
 
-    def react(self, slots: Any, forget: bool, boost: float) -> None:
-        """The reaction to drift: larger steps; forgetting, old exemplars and centroids fade too."""
-        labels = self.state.labels
-        labels.boost[slots] = boost
-        if forget:
-            labels.scale[slots] = np.minimum(labels.scale[slots] * 4.0, 1e6)
-            labels.forget[slots] = max(int(self.state.sizes[STORED]) - 1_024, 0)
+    def react(self, slots: Any, boost: float, values: int = 0) -> None:
+        """The reaction to drift: larger steps; with `values`, forget all but so many events."""
+        self.state.labels.boost[slots] = boost
+        if values:
+            forget(self.state, slots, values)
 
     def retire_leaf(self, leaf: int) -> None:
         """Clear a partition's correction, so that its number can be used again."""
@@ -163,14 +198,14 @@ class ExtremeLearner:
                 seq=_padded(copied.terms.seq, size), weight=_padded(copied.terms.weight, size)
             )
             twin.state = copied._replace(terms=whole)
-        twin._scratch = step.scratch(twin.state)
+        twin._scratch = scratch(twin.state, twin._off)
         return twin
 
     def arrays(self) -> dict[str, Any]:
         """The state by name, not copied."""
         named = {"extreme.sizes": self.state.sizes, "extreme.table": self.state.table}
         named["extreme.pool"] = np.array([len(self.state.terms.seq)])
-        for kind, part in zip(KINDS, self._trimmed()[1:5], strict=True):
+        for kind, part in zip(KINDS, self._trimmed()[1:-1], strict=True):
             named |= dump(part, f"extreme.{kind.__name__.lower()}")
         return named
 
@@ -179,11 +214,11 @@ class ExtremeLearner:
         parts: list[Any] = [
             restore(kind, arrays, f"extreme.{kind.__name__.lower()}") for kind in KINDS
         ]
-        terms, exemplars, labels, rescorer = parts
+        terms, exemplars, labels, rescorer, named = parts
         pool = int(arrays["extreme.pool"][0])
         terms = terms._replace(seq=_padded(terms.seq, pool), weight=_padded(terms.weight, pool))
         sizes, table = np.array(arrays["extreme.sizes"]), np.array(arrays["extreme.table"])
-        self.state = Extreme(sizes, terms, exemplars, labels, rescorer, table)
+        self.state = Extreme(sizes, terms, exemplars, labels, rescorer, named, table)
         window, wide = exemplars.vector.shape
         self._capacity = {
             "terms": len(terms.df),
@@ -193,9 +228,10 @@ class ExtremeLearner:
             "width": wide,
             "labels": len(labels.count),
             "leaves": len(rescorer.leaf),
+            **naming(len(named.of)),
             "table": len(table),
         }
-        self._scratch = step.scratch(self.state)
+        self._scratch = scratch(self.state, self._off)
 
     def _trimmed(self) -> Extreme:
         """The state without the part of the posting pool that was never used."""
@@ -203,6 +239,14 @@ class ExtremeLearner:
         return self.state._replace(
             terms=terms._replace(seq=terms.seq[:used], weight=terms.weight[:used])
         )
+
+
+def _room(n: int) -> Shortlists:
+    """Shortlists of n events, to be filled."""
+    shape = n, CANDIDATES
+    return Shortlists(
+        np.full(shape, -1, np.int32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
+    )
 
 
 def _padded(array: Any, size: int) -> Any:
@@ -213,18 +257,28 @@ def _padded(array: Any, size: int) -> Any:
 
 def parts(rows: Rows) -> tuple[Any, ...]:
     """The arrays of `rows` as kernels take them."""
-    dense = np.zeros((0, 0), np.float32) if rows.dense is None else rows.dense
-    return rows.indptr, rows.hashes, rows.terms, dense
+    dense, spans = rows.dense, rows.spans
+    if dense is None:
+        dense = np.zeros((0, 0), np.float32)
+    else:
+        spans = np.zeros(len(rows) + 1, np.int64)
+    return rows.indptr, rows.hashes, rows.terms, dense, rows.words, spans
 
 
 @kernel
-def _prepare(s: Extreme, t: step.Scratch, i: int, indptr: Any, hashes: Any, terms: Any,
+def _prepare(s: Extreme, t: Scratch, i: int, indptr: Any, hashes: Any, terms: Any,
              dense: Any) -> None:  # fmt: skip
     """Weigh row i into t: its terms; for a dense row its unit vector and entries as terms."""
     if len(dense) == 0:
         low, high = indptr[i], indptr[i + 1]
-        t.n[3] = postings.weigh(
-            s.terms.df, s.sizes[EVENTS], hashes[low:high], terms[low:high], t.slot, t.weight
+        t.n[TERMS_N] = postings.weigh(
+            s.terms.df,
+            s.sizes[EVENTS],
+            hashes[low:high],
+            terms[low:high],
+            t.slot,
+            t.weight,
+            t.titled,
         )
         return
     width = dense.shape[1]
@@ -239,87 +293,98 @@ def _prepare(s: Extreme, t: step.Scratch, i: int, indptr: Any, hashes: Any, term
     for k in range(n):
         t.slot[k] = order[k]
         t.weight[k] = t.dense[order[k]]
-    t.n[3] = n
+    t.n[TERMS_N] = n
 
 
 @kernel
-def _seek(s: Extreme, t: step.Scratch) -> None:
+def _seek(s: Extreme, t: Scratch) -> None:
     """The nearest exemplars of the row in t."""
     if s.exemplars.vector.shape[1] > 1:
-        t.n[1] = postings.nearest_dense(
+        t.n[ALIKE_N] = 0
+        t.n[NEAREST] = postings.nearest_dense(
             s.sizes, s.exemplars, t.dense, t.sums, t.touched, t.best, t.who
         )
     else:
-        t.n[1] = postings.nearest_sparse(
-            s.sizes,
-            s.terms,
-            s.exemplars,
-            t.slot,
-            t.weight,
-            t.n[3],
-            t.sums,
-            t.touched,
-            t.best,
-            t.who,
-        )
+        found = np.zeros(2, np.int64)
+        postings.nearest_sparse(
+            s.sizes, s.terms, s.exemplars, t.slot, t.weight, t.titled, t.n[TERMS_N], t.sums,
+            t.touched, t.best, t.who, t.alike, t.alike_who, found,
+        )  # fmt: skip
+        t.n[NEAREST] = found[0]
+        t.n[ALIKE_N] = found[1]
 
 
 @kernel
-def _report(t: step.Scratch, slots: Any, p: Any) -> None:
-    """The candidates of the event in t, best first."""
-    m = t.n[2]
+def _report(s: Extreme, t: Scratch, objective: int, found: Shortlists, at: int) -> None:
+    """The candidates of the event in t, best first, as row `at`."""
+    m = t.n[FOUND]
     order = np.argsort(-t.p[:m], kind="mergesort")
     for i in range(m):
-        slots[i] = t.candidate[order[i]]
-        p[i] = t.p[order[i]]
+        label = t.candidate[order[i]]
+        found.slots[at, i] = label
+        found.p[at, i] = t.p[order[i]]
+        bar = decide.bar(objective, s.rescorer.counts, s.labels.decided[label])
+        found.chosen[at, i] = t.p[order[i]] > bar
 
 
 @kernel
-def _embed(s: Extreme, t: step.Scratch, indptr: Any, hashes: Any, terms: Any, dense: Any,
-           out: Any) -> None:  # fmt: skip
+def _embed(s: Extreme, t: Scratch, indptr: Any, hashes: Any, terms: Any, dense: Any,
+           words: Any, spans: Any, out: Any) -> None:  # fmt: skip
     for i in range(len(out)):
         _prepare(s, t, i, indptr, hashes, terms, dense)
         if len(dense) > 0:
             out[i] = t.dense
         else:
-            embedding.project(t.slot, t.weight, t.n[3], out[i])
+            embedding.project(t.slot, t.weight, t.n[TERMS_N], out[i])
 
 
 @kernel
 def _predict(
-    s: Extreme, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
-    near: Any, similar: Any, slots: Any, p: Any,
+    s: Extreme, t: Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
+    words: Any, spans: Any, near: Any, similar: Any, objective: int, found: Shortlists,
 ) -> None:  # fmt: skip
-    for i in range(len(slots)):
+    for i in range(len(found.slots)):
         _prepare(s, t, i, indptr, hashes, terms, dense)
         _seek(s, t)
-        step.forward(s, t, leaf_of, near[i], similar[i])
-        _report(t, slots[i], p[i])
+        step.forward(s, t, leaf_of, words[spans[i] : spans[i + 1]], near[i], similar[i])
+        _report(s, t, objective, found, i)
 
 
 @kernel
 def _learn(
-    s: Extreme, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
-    truths: Any, bounds: Any, near: Any, similar: Any, fresh: bool, slots: Any, p: Any,
+    s: Extreme, t: Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
+    words: Any, spans: Any, truths: Any, bounds: Any, looked: Looked, near: Any, similar: Any,
+    objective: int,
+    fresh: bool, found: Shortlists,
 ) -> None:  # fmt: skip
-    for i in range(len(slots)):
+    for i in range(len(found.slots)):
         if i > 0 or not fresh:
             _prepare(s, t, i, indptr, hashes, terms, dense)
             _seek(s, t)
-            step.forward(s, t, leaf_of, near[i], similar[i])
-        _report(t, slots[i], p[i])
+            step.forward(s, t, leaf_of, words[spans[i] : spans[i + 1]], near[i], similar[i])
+        _report(s, t, objective, found, i)
         truth = truths[bounds[i] : bounds[i + 1]]
-        step.learn(s, t, leaf_of, truth)
+        named = looked.slots[looked.bounds[i] : looked.bounds[i + 1]]
+        step.learn(s, t, leaf_of, truth, named, looked.partial[i])
         if len(truth) > 0:
             step.remember(s, t, truth)
         if len(dense) == 0:
-            for j in range(t.n[3]):
+            for j in range(t.n[TERMS_N]):
                 s.terms.df[t.slot[j]] += 1
 
 
 @kernel
 def _describe(
-    s: Extreme, t: step.Scratch, indptr: Any, hashes: Any, terms: Any, dense: Any, truth: Any
+    s: Extreme,
+    t: Scratch,
+    indptr: Any,
+    hashes: Any,
+    terms: Any,
+    dense: Any,
+    words: Any,
+    spans: Any,
+    truth: Any,
 ) -> None:
-    _prepare(s, t, 0, indptr, hashes, terms, dense)
-    step.remember(s, t, truth)
+    if not t.off[OFF_DESCRIPTIONS]:
+        _prepare(s, t, 0, indptr, hashes, terms, dense)
+        step.remember(s, t, truth)

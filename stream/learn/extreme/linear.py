@@ -58,13 +58,13 @@ def descend(
 
 
 @kernel
-def move(table: Any, label: int, slot: Any, weight: Any, n: int, scale: float) -> float:
+def move(table: Any, label: int, slot: Any, weight: Any, n: int) -> float:
     """Add a positive to the centroid sum; returns the change of its squared norm."""
     mask = len(table) - 1
     change = 0.0
     for j in range(min(n, TERMS)):
         at = place(label, slot[j], mask)
-        step = scale * weight[j]
+        step = weight[j]
         change += step * (2 * table[at, 2] + step)
         table[at, 2] += step
     return change

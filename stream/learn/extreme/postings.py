@@ -10,13 +10,29 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.extreme.state import CLASSES, FREE, INSERT, QUERY, RING, STORED, Exemplars, Terms
+from stream.features import TITLE
+from stream.learn.extreme.state import (
+    CLASSES,
+    FREE,
+    INSERT,
+    QUERY,
+    RING,
+    STORED,
+    TITLES,
+    Exemplars,
+    Terms,
+)
 from stream.learn.jit import fast_kernel, kernel
 
 
 @kernel
-def weigh(df: Any, events: int, hashes: Any, terms: Any, slot: Any, weight: Any) -> int:
-    """Slots and unit-length idf weights of a row, strongest first; returns how many."""
+def weigh(
+    df: Any, events: int, hashes: Any, terms: Any, slot: Any, weight: Any, titled: Any
+) -> int:
+    """Slots and unit-length idf weights of a row, strongest first; returns how many.
+
+    `titled` tells which are a title's.
+    """
     n = min(len(hashes), len(slot))
     mask = np.uint64(len(df) - 1)
     norm = 0.0
@@ -32,6 +48,7 @@ def weigh(df: Any, events: int, hashes: Any, terms: Any, slot: Any, weight: Any)
         j = order[k]
         slot[k] = np.int64(hashes[j] & mask)
         weight[k] = value[j] * scale
+        titled[k] = hashes[j] >= TITLE
     return n
 
 
@@ -84,10 +101,19 @@ def _widen(sizes: Any, terms: Terms, term: int) -> None:
 
 
 @kernel
-def insert(sizes: Any, terms: Terms, slot: Any, weight: Any, n: int) -> None:
-    """Post exemplar number sizes[STORED] under its strongest terms."""
+def insert(sizes: Any, terms: Terms, slot: Any, weight: Any, titled: Any, n: int) -> float:
+    """Post exemplar number sizes[STORED] under its strongest terms and those of its title.
+
+    Returns the length of the title's part.
+    """
     seq = np.uint32(sizes[STORED] & 0xFFFFFFFF)
-    for j in range(min(n, INSERT)):
+    titles, square = 0, 0.0
+    for j in range(n):
+        if titled[j] and titles < 2 * TITLES:
+            titles += 1
+            square += weight[j] * weight[j]
+        elif j >= INSERT:
+            continue
         term = slot[j]
         if terms.written[term] >= terms.size[term] and terms.size[term] < RING:
             _widen(sizes, terms, term)
@@ -99,34 +125,54 @@ def insert(sizes: Any, terms: Terms, slot: Any, weight: Any, n: int) -> None:
         terms.written[term] += np.uint32(1)
         if terms.written[term] > 0x7FFFFFFF:
             terms.written[term] -= np.uint32(0x40000000)  # a multiple of every ring size
+    return np.sqrt(square)
 
 
 @kernel
 def nearest_sparse(
-    sizes: Any, terms: Terms, exemplars: Exemplars, slot: Any, weight: Any, n: int, sums: Any,
-    touched: Any, best: Any, who: Any,
-) -> int:  # fmt: skip
-    """The nearest exemplars by cosine over the strongest terms; returns how many."""
+    sizes: Any, terms: Terms, exemplars: Exemplars, slot: Any, weight: Any, titled: Any, n: int,
+    sums: Any, touched: Any, best: Any, who: Any, alike: Any, alike_who: Any, found: Any,
+) -> None:  # fmt: skip
+    """The nearest exemplars by cosine over the strongest terms, and those by title alone.
+
+    `found` takes how many there are of either.
+    """
     room = len(exemplars.n)
     now = np.uint32(sizes[STORED] & 0xFFFFFFFF)
     kept = np.uint32(min(room, sizes[STORED]))
-    found = 0
-    for j in range(min(n, QUERY)):
+    seen, titles, square = 0, 0, 0.0
+    for j in range(n):
+        part = 0
+        if titled[j] and titles < TITLES:
+            titles += 1
+            part = 1
+        elif j >= QUERY:
+            continue
         term = slot[j]
         value = weight[j]
+        square += part * value * value
         start = terms.at[term]
         for at in range(start, start + min(terms.written[term], np.uint32(terms.size[term]))):
             seq = terms.seq[at]
             if np.uint32(now - seq) <= kept:
                 place = np.int64(seq) % room
-                if sums[place] == 0 and found < len(touched):
-                    touched[found] = place
-                    found += 1
-                sums[place] += value * terms.weight[at]
-    nearest = _select(sums, touched, found, best, who)
-    if found == len(touched):  # sums that came back to zero were listed twice: some are not
+                if sums[place, 0] == 0 and seen < len(touched):
+                    touched[seen] = place
+                    seen += 1
+                product = value * terms.weight[at]
+                sums[place, 0] += product
+                if part > 0:
+                    sums[place, 1] += product
+    found[1] = 0
+    if titles > 0:
+        for k in range(seen):
+            place = touched[k]
+            if sums[place, 1] > 0:
+                sums[place, 1] /= np.sqrt(square) * max(exemplars.title[place], np.float32(1e-3))
+        found[1] = _select(sums[:, 1], touched, seen, alike, alike_who)
+    found[0] = _select(sums[:, 0], touched, seen, best, who)
+    if seen == len(touched):  # sums that came back to zero were listed twice: some are not
         sums[:] = 0
-    return nearest
 
 
 @kernel
@@ -162,10 +208,11 @@ def _products(rows: Any, x: Any, n: int, out: Any) -> None:
 
 @kernel
 def nearest_dense(
-    sizes: Any, exemplars: Exemplars, x: Any, sums: Any, touched: Any, best: Any, who: Any
+    sizes: Any, exemplars: Exemplars, x: Any, pairs: Any, touched: Any, best: Any, who: Any
 ) -> int:
     """The nearest exemplars of a dense unit row by cosine; returns how many."""
     n = min(sizes[STORED], len(exemplars.vector))
+    sums = pairs[:, 0]
     _products(exemplars.vector, x, n, sums)
     for k in range(n):
         touched[k] = k

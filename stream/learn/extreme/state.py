@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.learn.arrays import Spec, Specs, allocate, grow
+from stream.learn.extreme.names import NAMES, Names, rehash
 
 EXEMPLAR_LABELS = 16  # labels kept of an exemplar
 DENSE_WINDOW = 8_192  # exemplars kept of dense rows
@@ -14,10 +15,14 @@ INSERT, QUERY = 64, 48  # strongest terms posted, and asked for
 TERMS = 32  # strongest terms of the linear expert and the centroids
 RING = 2_048  # newest exemplars posted under a term
 CLASSES = 10  # ring sizes 4, 8, … RING
+TITLES = 16  # strongest title terms asked for, whatever their rank
 NEIGHBOURS = 50
-SHORTLIST = 60
+ALIKE = 20  # nearest by title
+SHORTLIST = 60  # voted labels
+NAME_LABELS = 10  # labels whose name occurs
+PART_LABELS = 8  # labels of whose name parts occur
 CANDIDATES = 192  # the shortlist, and what the index adds
-FEATURES = 24
+FEATURES = 34
 UNITS = 24
 
 # first weights of the skip: vote share, top similarity, linear, centroid, constant
@@ -25,6 +30,7 @@ START = {5: 2.5, 1: 0.3, 13: 0.3, 14: 0.3, 20: -3.0}
 
 # sizes
 EVENTS, LABELS, STORED, FREE = 0, 1, 2, 3
+PARTIAL = 7  # events that said which labels were looked for
 
 
 class Terms(NamedTuple):
@@ -44,6 +50,7 @@ class Exemplars(NamedTuple):
 
     label: Any  # (exemplars, EXEMPLAR_LABELS) int32
     n: Any  # (exemplars,) uint8
+    title: Any  # (exemplars,) length of its title's part
     vector: Any  # (DENSE_WINDOW, width) unit rows, for dense input
 
 
@@ -51,14 +58,15 @@ class Labels(NamedTuple):
     """What is counted of each label."""
 
     count: Any
+    looked: Any  # uint32 of the partial events, those in which it was looked for
     last: Any  # int64 event of its last positive
     shown: Any  # decayed count of shortlists that held it
     hit: Any  # those of them where it was true
     boost: Any  # step size factor, above 1 after a drift alarm
     forget: Any  # int64: votes of older exemplars do not count for it
     norm: Any  # squared norm of its centroid sum
-    scale: Any  # weight of the next positive in the centroid sum
     retired: Any
+    decided: Any  # (labels, 3) TP, FP, FN of its decisions, for macro-F1
 
 
 class Rescorer(NamedTuple):
@@ -72,7 +80,7 @@ class Rescorer(NamedTuple):
     skip_g: Any
     leaf: Any  # (leaves,) bias of a partition
     leaf_g: Any
-    counts: Any  # TP, FP, FN of the decisions
+    counts: Any  # TP, FP, FN of the decisions for micro-F1
 
 
 class Extreme(NamedTuple):
@@ -83,6 +91,7 @@ class Extreme(NamedTuple):
     exemplars: Exemplars
     labels: Labels
     rescorer: Rescorer
+    names: Names
     table: Any
 
 
@@ -98,18 +107,20 @@ _TERMS: Specs = {
 _EXEMPLARS: Specs = {
     "label": Spec(("exemplars", EXEMPLAR_LABELS), np.int32),
     "n": Spec(("exemplars",), np.uint8),
+    "title": Spec(("exemplars",)),
     "vector": Spec(("window", "width")),
 }
 _LABELS: Specs = {
     "count": Spec(("labels",), np.uint32),
+    "looked": Spec(("labels",), np.uint32),
     "last": Spec(("labels",), np.int64, -(1 << 40)),
     "shown": Spec(("labels",)),
     "hit": Spec(("labels",)),
     "boost": Spec(("labels",), np.float32, 1),
     "forget": Spec(("labels",), np.int64, -1),
     "norm": Spec(("labels",)),
-    "scale": Spec(("labels",), np.float32, 1),
     "retired": Spec(("labels",), np.uint8),
+    "decided": Spec(("labels", 3)),
 }
 _RESCORER: Specs = {
     "w1": Spec((UNITS, FEATURES)),
@@ -122,8 +133,8 @@ _RESCORER: Specs = {
     "leaf_g": Spec(("leaves",), np.float32, 1),
     "counts": Spec((3,), np.float64),
 }
-_SPECS = (_TERMS, _EXEMPLARS, _LABELS, _RESCORER)
-KINDS = (Terms, Exemplars, Labels, Rescorer)
+_SPECS = (_TERMS, _EXEMPLARS, _LABELS, _RESCORER, NAMES)
+KINDS = (Terms, Exemplars, Labels, Rescorer, Names)
 
 
 def capacities(
@@ -138,8 +149,14 @@ def capacities(
         "width": max(width, 1),
         "labels": labels,
         "leaves": leaves,
+        **naming(16),
         "table": 1 << linear_bits,
     }
+
+
+def naming(labels: int) -> dict[str, int]:
+    """Capacities of the table of names of so many labels."""
+    return {"named": labels, "keys": 4 * labels}
 
 
 def make(capacity: dict[str, int], seed: int) -> Extreme:
@@ -147,9 +164,10 @@ def make(capacity: dict[str, int], seed: int) -> Extreme:
     parts: list[Any] = [
         allocate(kind, specs, capacity) for kind, specs in zip(KINDS, _SPECS, strict=True)
     ]
-    terms, exemplars, labels, rescorer = parts
     table = np.zeros((capacity["table"], 4), np.float32)
-    state = Extreme(np.zeros(8, np.int64), terms, exemplars, labels, rescorer, table)
+    terms, exemplars, labels, rescorer, names = parts
+    sizes = np.zeros(8, np.int64)
+    state = Extreme(sizes, terms, exemplars, labels, rescorer, names, table)
     rng = np.random.default_rng(seed)
     state.rescorer.w1[:] = rng.normal(0, 0.3, state.rescorer.w1.shape)
     state.rescorer.out[:] = rng.normal(0, 0.02, UNITS)
@@ -159,9 +177,11 @@ def make(capacity: dict[str, int], seed: int) -> Extreme:
 
 
 def enlarge(state: Extreme, capacity: dict[str, int]) -> Extreme:
-    """`state` with room for more labels and partitions."""
+    """`state` with room for more labels, partitions and names."""
     parts: list[Any] = [
-        grow(part, specs, capacity) for part, specs in zip(state[1:5], _SPECS, strict=True)
+        grow(part, specs, capacity) for part, specs in zip(state[1:-1], _SPECS, strict=True)
     ]
-    terms, exemplars, labels, rescorer = parts
-    return Extreme(state.sizes, terms, exemplars, labels, rescorer, state.table)
+    terms, exemplars, labels, rescorer, names = parts
+    if len(names.bucket) != len(state.names.bucket):
+        rehash(names)
+    return Extreme(state.sizes, terms, exemplars, labels, rescorer, names, state.table)

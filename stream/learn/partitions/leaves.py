@@ -34,6 +34,7 @@ def open_leaf(p: Partitions, rows: Any) -> int:
     p.leaves.cusum[leaf] = 0
     p.leaves.trials[leaf] = 0
     p.leaves.hits[leaf] = 0
+    p.leaves.looked[leaf] = 0
     report(p, rows, OPEN, leaf, -1, -1)
     return leaf
 

@@ -23,23 +23,35 @@ _GROW = 2.0 ** (1.0 / HALF_LIFE)
 _HIT = -1.0986  # ln(1/3): a hit is three times as likely as after a drift
 _LABEL_ALARM = 6.0
 _LEAF_ALARM = 8.0
+_FADE = 0.3  # what is kept of the links of a leaf that has drifted
+_CALM = 0.3  # standard deviations that a label's next move must be worth, for each that it made
+# Hits before a leaf is looked at or tested: of its own, for each label, and for each event with it.
+_LOOK, _LOOKS = 10, 0.25
+_TEST, _TESTS = 25, 0.5
+_AGE = 0.125
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
 def sample(truth: Any, event: int, out: Any) -> int:
-    """At most USED labels of an event, chosen by a hash of label and event; how many."""
+    """At most USED distinct labels of an event, chosen by a hash of label and event; how many."""
     if len(truth) <= USED:
-        out[: len(truth)] = truth
-        return len(truth)
-    keys = np.empty(len(truth), np.uint64)
-    for k in range(len(truth)):
-        key = (np.uint64(truth[k]) * np.uint64(1_000_003) ^ np.uint64(event)) * _GOLDEN
+        c = 0
+        for label in truth:
+            if not (out[:c] == label).any():
+                out[c] = label
+                c += 1
+        return c
+    labels = np.unique(truth)
+    keys = np.empty(len(labels), np.uint64)
+    for k in range(len(labels)):
+        key = (np.uint64(labels[k]) * np.uint64(1_000_003) ^ np.uint64(event)) * _GOLDEN
         keys[k] = (key ^ (key >> np.uint64(31))) * _GOLDEN
     order = np.argsort(keys, kind="mergesort")
-    for k in range(USED):
-        out[k] = truth[order[k]]
-    return USED
+    c = min(len(labels), USED)
+    for k in range(c):
+        out[k] = labels[order[k]]
+    return c
 
 
 @kernel
@@ -183,11 +195,22 @@ def _judge_leaf(p: Partitions, leaf: int, hit: bool) -> None:
     state.mu[leaf] += rate * ((1.0 if hit else 0.0) - state.mu[leaf])
     if hit:
         state.hits[leaf] += 1
+        state.looked[leaf] += 1
     if state.cusum[leaf] > _LEAF_ALARM:
         state.cusum[leaf] = 0
+        state.trials[leaf] = 0
         for at in range(state.size[leaf]):
             member = state.member[leaf, at]
             p.labels.cusum[member] = max(p.labels.cusum[member], 0.75 * _LABEL_ALARM)
+            _fade(p, member, _FADE)
+
+
+@kernel
+def _fade(p: Partitions, label: int, keep: float) -> None:
+    old = p.labels.n[label]
+    p.labels.n[label] = old * keep
+    p.leaves.mass[p.labels.leaf[label]] += p.labels.n[label] - old
+    p.labels.w[label] *= np.float32(keep)
 
 
 @kernel
@@ -229,38 +252,45 @@ def _start_anew(
 
 
 @kernel
-def settle(p: Partitions, labels: Any, c: int, leaf: Any, score: Any, rows: Any) -> None:
-    """Move labels whose links lie elsewhere, by a margin that grows with their moves."""
-    for k in range(c):
-        label = labels[k]
-        home = p.labels.leaf[label]
-        found = scores(p, label, leaf, score)
-        own, best = np.float32(0), -1
-        for at in range(found):
-            if leaf[at] == home:
-                own = score[at]
-            elif has_room(p, leaf[at]) and (best < 0 or score[at] > score[best]):
-                best = at
-        if best < 0:
-            continue
-        target, there = leaf[best], score[best]
-        if p.leaves.size[home] < 3:
-            better = there > own and p.leaves.size[target] >= p.leaves.size[home]
-        else:
-            mass_a = max(p.leaves.mass[home] - p.labels.n[label], 0.0)
-            mass_b = p.leaves.mass[target]
-            tilt = 0.5 * (there + own) * (mass_b - mass_a) / max(mass_a + mass_b, 1e-9)
-            calm = 0.5 * (1 + 0.5 * min(p.labels.moves[label], 8))
-            better = (there - own) - tilt > 0.1 * own + calm * np.sqrt(there + own)
-        if better:
-            leave(p, label)
-            join(p, label, target)
-            p.labels.moves[label] += 1
-            report(p, rows, MOVE, home, target, label)
+def settle(p: Partitions, label: int, leaf: Any, score: Any, rows: Any) -> None:
+    """Move a label whose links lie elsewhere, by a margin that grows with its moves."""
+    home = p.labels.leaf[label]
+    found = scores(p, label, leaf, score)
+    own, best = np.float32(0), -1
+    for at in range(found):
+        if leaf[at] == home:
+            own = score[at]
+        elif has_room(p, leaf[at]) and (best < 0 or score[at] > score[best]):
+            best = at
+    if best < 0:
+        return
+    target, there = leaf[best], score[best]
+    if p.leaves.size[home] < 3:
+        better = there > own and p.leaves.size[target] >= p.leaves.size[home]
+    else:
+        mass_a = max(p.leaves.mass[home] - p.labels.n[label], 0.0)
+        mass_b = p.leaves.mass[target]
+        tilt = 0.5 * (there + own) * (mass_b - mass_a) / max(mass_a + mass_b, 1e-9)
+        calm = _CALM * min(p.labels.moves[label], 8)
+        better = (there - own) - tilt > 0.1 * own + calm * np.sqrt(there + own)
+    if better:
+        leave(p, label)
+        join(p, label, target)
+        p.labels.moves[label] += 1
+        report(p, rows, MOVE, home, target, label)
+
+
+@kernel
+def ripe(p: Partitions, leaf: int) -> bool:
+    """Whether a leaf should be looked at for a merge now: often while it is young."""
+    size = p.leaves.size[leaf]
+    young = max(_LOOK, _LOOKS * size, _AGE * p.leaves.trials[leaf])
+    return p.leaves.looked[leaf] >= min(young, max(100, 2 * size))
 
 
 @kernel
 def due(p: Partitions, leaf: int) -> bool:
-    """Whether a leaf should be tested now."""
+    """Whether a leaf should be tested for a split now."""
     size = p.leaves.size[leaf]
-    return size >= LEAF or p.leaves.hits[leaf] >= max(100, 2 * size)
+    young = max(_TEST, _TESTS * size, _AGE * p.leaves.trials[leaf])
+    return size >= LEAF or p.leaves.hits[leaf] >= min(young, max(100, 2 * size))

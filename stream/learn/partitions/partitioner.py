@@ -34,9 +34,9 @@ from stream.learn.partitions.state import (
 )
 
 _ROOM = 1 << 15  # delta rows
-# What an event may need at most: each of its labels opens two leaves and has its leaf split into
-# communities of three.
-_EVENT_ROWS = USED * (2 * LEAF + 8)
+# What an event may need at most: each of its labels opens two leaves and has its leaf settled and
+# split into communities of three.
+_EVENT_ROWS = USED * (3 * LEAF + 8)
 _EVENT_LEAVES = USED * (LEAF // 3 + 2)
 _KINDS: dict[int, Literal["new", "move", "split", "merge"]] = {
     NEW: "new",
@@ -104,13 +104,16 @@ class Partitioner:
         self._reserve(total + 1, self.highest)
         self.state.sizes[LABELS] = max(total, int(self.state.sizes[LABELS]))
 
-    def observe(self, truths: Any, bounds: Any) -> list[PartitionDelta]:
+    def observe(self, truths: Any, bounds: Any, partial: Any = None) -> list[PartitionDelta]:
         """Learn events in order.
 
         Parameters
         ----------
         truths, bounds
             Label slots of all events in a row (int32), and (n + 1,) int64 bounds of each.
+        partial
+            (n,) bool, whether not all labels were looked for. Such an event says who occurs
+            together, but not that a label is without its usual company; None for no event.
 
         Returns
         -------
@@ -120,12 +123,13 @@ class Partitioner:
         deltas: list[PartitionDelta] = []
         self.opened.clear()
         done, total = 0, len(bounds) - 1
+        partial = np.zeros(total, np.bool_) if partial is None else partial
         while done < total:
             stop = min(done + 64, total)
             need = int(self.state.sizes[LEAVES]) + (stop - done) * 2 * USED + _EVENT_LEAVES
             self._reserve(len(self.leaf_of), need)
             self.state.sizes[ROWS] = 0
-            done = _observe(self.state, truths, bounds, done, stop, self._rows)
+            done = _observe(self.state, truths, bounds, partial, done, stop, self._rows)
             rows = self._rows[: self.state.sizes[ROWS]]
             self.opened.extend(rows[rows[:, 0] == OPEN, 2].tolist())
             deltas.extend(_deltas(rows))
@@ -183,7 +187,9 @@ def _deltas(rows: Any) -> list[PartitionDelta]:
 
 
 @kernel
-def _observe(p: Partitions, truths: Any, bounds: Any, start: int, stop: int, rows: Any) -> int:
+def _observe(
+    p: Partitions, truths: Any, bounds: Any, partial: Any, start: int, stop: int, rows: Any
+) -> int:
     """Events start to stop, as far as delta rows and leaves have room; where it stopped."""
     labels = np.zeros(USED, np.int32)
     leaf = np.zeros(SLOTS, np.int32)
@@ -197,11 +203,14 @@ def _observe(p: Partitions, truths: Any, bounds: Any, start: int, stop: int, row
         if c >= 2:
             observe.count(p, labels, c)
             observe.place(p, labels, c, leaf, score, rows)
-            observe.drift(p, labels, c, leaf, score, rows)
-            observe.settle(p, labels, c, leaf, score, rows)
+            if not partial[i]:
+                observe.drift(p, labels, c, leaf, score, rows)
             for k in range(c):
-                home = p.labels.leaf[labels[k]]
-                if observe.due(p, home):
-                    restructure.test(p, home, leaf, score, rows)
+                observe.settle(p, labels[k], leaf, score, rows)
+            for k in range(c):
+                if observe.ripe(p, p.labels.leaf[labels[k]]):
+                    restructure.look(p, p.labels.leaf[labels[k]], leaf, score, rows)
+                if observe.due(p, p.labels.leaf[labels[k]]):
+                    restructure.test(p, p.labels.leaf[labels[k]], rows)
         p.sizes[EVENTS] += 1
     return stop

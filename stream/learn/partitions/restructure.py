@@ -8,11 +8,11 @@ import numpy as np
 
 from stream.learn.jit import kernel
 from stream.learn.partitions.leaves import join, leave, open_leaf, report
-from stream.learn.partitions.observe import scores
+from stream.learn.partitions.observe import scores, settle
 from stream.learn.partitions.state import LEAF, MEMBER, MERGE, SLOTS, SPLIT, Partitions
 
 _SURE = np.log(1.0 / 0.05) / 2.0
-_MERGE, _SPLIT = 0.7, 0.5
+_APART = 0.4  # two sides linked less than this are two leaves; the doubt is the hysteresis
 
 
 @kernel
@@ -53,11 +53,19 @@ def _doubt(inside_a: float, inside_b: float, between: float) -> float:
 
 
 @kernel
-def test(p: Partitions, leaf: int, at_leaf: Any, at_score: Any, rows: Any) -> None:
-    """Merge, split, or leave a leaf as it is."""
+def look(p: Partitions, leaf: int, at_leaf: Any, at_score: Any, rows: Any) -> None:
+    """Settle the members of a leaf, rare ones too, and merge it where it belongs to another."""
+    p.leaves.looked[leaf] = 0
+    for at in range(p.leaves.size[leaf] - 1, -1, -1):
+        settle(p, p.leaves.member[leaf, at], at_leaf, at_score, rows)
+    if 0 < p.leaves.size[leaf] < LEAF:
+        _try_merge(p, leaf, at_leaf, at_score, rows)
+
+
+@kernel
+def test(p: Partitions, leaf: int, rows: Any) -> None:
+    """Split a leaf where it falls apart, or where it is full."""
     p.leaves.hits[leaf] = 0
-    if p.leaves.size[leaf] < LEAF and _try_merge(p, leaf, at_leaf, at_score, rows):
-        return
     if p.leaves.size[leaf] >= 3:
         _try_split(p, leaf, rows)
 
@@ -108,7 +116,7 @@ def _try_merge(p: Partitions, leaf: int, at_leaf: Any, at_score: Any, rows: Any)
         ia = graph[:a, :a].sum() / 2
         ib = graph[a:, a:].sum() / 2
         between = graph[:a, a:].sum()
-        if _density(ia, ib, between) - _doubt(ia, ib, between) <= _MERGE:
+        if _density(ia, ib, between) - _doubt(ia, ib, between) <= _APART:
             return False
     small, large = (leaf, other) if a <= b else (other, leaf)
     report(p, rows, MERGE, small, large, -1)
@@ -117,6 +125,7 @@ def _try_merge(p: Partitions, leaf: int, at_leaf: Any, at_score: Any, rows: Any)
         leave(p, label)
         join(p, label, large)
     p.leaves.hits[large] = 0
+    p.leaves.looked[large] = 0
     return True
 
 
@@ -185,7 +194,7 @@ def _agglomerate(graph: Any, group: Any, k: int, forced: bool) -> int:
                 rho = _density(e[a, a], e[b, b], e[a, b])
                 if rho > value:
                     best_a, best_b, value = a, b, rho
-        if best_a < 0 or (not forced and value <= _SPLIT):
+        if best_a < 0 or (not forced and value <= _APART):
             break
         e[best_b, best_b] += e[best_a, best_a] + e[best_a, best_b]
         for g in range(n):
@@ -229,7 +238,7 @@ def _try_split(p: Partitions, leaf: int, rows: Any) -> None:
                     else:
                         rest += graph[a, b]
             rho = _density(inside, rest, between)
-            if rho + _doubt(inside, rest, between) >= _SPLIT:
+            if rho + _doubt(inside, rest, between) >= _APART:
                 continue
         fresh = open_leaf(p, rows)
         report(p, rows, SPLIT, leaf, fresh, -1)

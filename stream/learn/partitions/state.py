@@ -45,7 +45,8 @@ class LeafState(NamedTuple):
     mu: Any
     cusum: Any
     trials: Any  # int32
-    hits: Any  # int32 since its last test
+    hits: Any  # int32 since it was last tested for a split
+    looked: Any  # int32 hits since it was last looked at for a merge
     free: Any  # int32 stack of numbers given back
 
 
@@ -78,5 +79,6 @@ LEAF_SPECS: Specs = {
     "cusum": Spec(("leaves",)),
     "trials": Spec(("leaves",), np.int32),
     "hits": Spec(("leaves",), np.int32),
+    "looked": Spec(("leaves",), np.int32),
     "free": Spec(("leaves",), np.int32),
 }

@@ -1,4 +1,4 @@
-"""The small learner: all labels are candidates, fourteen experts, one Newton mixture.
+"""The small learner: all labels are candidates, sixteen experts, one Newton mixture.
 
 Sources: online Newton and AdaGrad as cited in their modules; the set of experts and their
 parameters were measured over twelve public streams (see the README's table).
@@ -6,7 +6,7 @@ parameters were measured over twelve public streams (see the README's table).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from typing import Any
 
@@ -14,15 +14,17 @@ import numpy as np
 
 from stream.features import Rows
 from stream.learn.arrays import dump, duplicate, power, restore
+from stream.learn.decide import MICRO, SUBSET, threshold
 from stream.learn.jit import kernel
-from stream.learn.small import mixture, step
+from stream.learn.looked import Looked, everywhere
+from stream.learn.small import mixture, sets, step
 from stream.learn.small import rows as rowing
+from stream.learn.small.forgetting import forget
 from stream.learn.small.state import (
     COLUMNS,
     EVENTS,
     KINDS,
     LABELS,
-    STORED,
     Small,
     capacities,
     enlarge,
@@ -46,18 +48,31 @@ class SmallLearner:
         Seed of the random projections.
     width
         Length of dense vectors, 0 for named features and text.
+    objective
+        What the chosen set is for, see `stream.learn.decide.CODES`.
+    off
+        Parts left out, see `stream.config.PARTS`.
     """
 
     kind = "small"
 
-    def __init__(self, dense: bool, seed: int, width: int = 0) -> None:
+    def __init__(
+        self,
+        dense: bool,
+        seed: int,
+        width: int = 0,
+        objective: int = MICRO,
+        off: Collection[str] = (),
+    ) -> None:
         self.dense = dense
         self.seed = seed
         self._capacity = capacities(16, power(max(width, 64), 64), 8, dense)
         self.state = make(self._capacity, seed)
         self.state.sizes[COLUMNS] = width
-        self._scratch = step.scratch(self.state, dense)
+        self._scratch = step.scratch(self.state, dense, off)
         self.width = width
+        self.objective = objective
+        self.off = off
 
     @property
     def labels(self) -> int:
@@ -72,7 +87,7 @@ class SmallLearner:
     @property
     def threshold(self) -> float:
         """The probability from which a label is chosen for micro-F1."""
-        return float(mixture.threshold(self.state.mixture.counts))
+        return float(threshold(self.state.mixture.counts))
 
     def add_labels(self, total: int, leaves: int = 0) -> None:
         """Make room for `total` labels and `leaves` partitions, and start the new labels."""
@@ -80,13 +95,20 @@ class SmallLearner:
         while self.labels < total:
             step.spawn(self.state)
 
-    def predict(self, rows: Rows, leaf_of: Any) -> Float32:
-        """Probabilities (n, labels) float32; changes nothing."""
+    def predict(self, rows: Rows, leaf_of: Any) -> tuple[Float32, Any]:
+        """Probabilities (n, labels) float32, and bool whether each is chosen; changes nothing."""
         out = np.zeros((len(rows), self.labels), np.float32)
-        _predict(self.state, self._scratch, leaf_of, *_parts(rows), self.dense, out)
-        return out
+        chosen = np.zeros(out.shape, np.bool_)
+        _predict(
+            self.state, self._scratch, leaf_of, *_parts(rows), self.dense, self.objective, out,
+            chosen,
+        )  # fmt: skip
+        return out, chosen
 
-    def learn(self, rows: Rows, truths: Any, bounds: Any, leaf_of: Any, fresh: bool) -> Float32:
+    def learn(
+        self, rows: Rows, truths: Any, bounds: Any, leaf_of: Any, fresh: bool,
+        looked: Looked | None = None,
+    ) -> Float32:  # fmt: skip
         """Learn events in order.
 
         Parameters
@@ -99,6 +121,8 @@ class SmallLearner:
             (capacity,) int32, the partition of each label, -1 for none.
         fresh
             Whether `predict` was called on the first row just before.
+        looked
+            Which labels were looked for; None for all in every event.
 
         Returns
         -------
@@ -106,6 +130,7 @@ class SmallLearner:
             The probabilities that each event had just before it was learnt.
         """
         out = np.zeros((len(rows), self.labels), np.float32)
+        given = everywhere(len(rows)) if looked is None else looked
         for start in range(0, len(rows), _CHUNK):
             stop = min(start + _CHUNK, len(rows))
             part = rows.part(start, stop)
@@ -113,7 +138,8 @@ class SmallLearner:
                 fresh &= not self._reserve(columns=self._wanted(part))
             _learn(
                 self.state, self._scratch, leaf_of, *_parts(part), truths,
-                bounds[start : stop + 1], self.dense, fresh, out[start:stop],
+                bounds[start : stop + 1], given.part(start, stop), self.dense, fresh,
+                out[start:stop],
             )  # fmt: skip
             fresh = False
         return out
@@ -124,12 +150,11 @@ class SmallLearner:
             self._reserve(columns=self._wanted(rows))
         _describe(self.state, self._scratch, *_parts(rows), np.array([slot], np.int32), self.dense)
 
-    def react(self, slots: Any, forget: bool, boost: float) -> None:
-        """The reaction to drift: larger steps; forgetting, old exemplars do not vote."""
+    def react(self, slots: Any, boost: float, values: int = 0) -> None:
+        """The reaction to drift: larger steps; with `values`, forget all but so many events."""
         self.state.mixture.boost[slots] = boost
-        if forget:
-            recent = int(self.state.sizes[STORED]) - 256
-            self.state.memory.forget[slots] = max(recent, 0)
+        if values:
+            forget(self.state, slots, values, self.dense)
 
     def retire_leaf(self, leaf: int) -> None:
         """Clear a partition's corrections, so that its number can be used again."""
@@ -145,7 +170,7 @@ class SmallLearner:
         """A copy that goes on predicting as this one does now, in `room` where that fits."""
         twin = copy(self)
         twin.state = duplicate(self.state, None if room is None else room.state)
-        twin._scratch = step.scratch(twin.state, self.dense)
+        twin._scratch = step.scratch(twin.state, self.dense, self.off)
         return twin
 
     def arrays(self) -> dict[str, Any]:
@@ -164,7 +189,7 @@ class SmallLearner:
         columns = len(self.state.columns.df)
         labels, leaves = len(self.state.memory.count), len(self.state.mixture.leaf)
         self._capacity = capacities(labels, columns, leaves, self.dense)
-        self._scratch = step.scratch(self.state, self.dense)
+        self._scratch = step.scratch(self.state, self.dense, self.off)
 
     def _wanted(self, rows: Rows) -> int:
         """Columns for these rows; more than are used until all are taken, when they are shared.
@@ -179,8 +204,8 @@ class SmallLearner:
             most = min(most, DENSE_MOST)
         if capacity >= most or have + len(rows.hashes) < capacity:
             return capacity
-        new = np.unique(rows.hashes[rowing.unknown(self.state.columns, rows.hashes)])
-        return min(have + len(new) + 1, most)
+        new = rows.hashes[rowing.unknown(self.state.columns, rows.hashes)]
+        return min(have + len(np.unique(new) if len(new) else new) + 1, most)
 
     def _reserve(self, labels: int = 0, columns: int = 0, leaves: int = 0) -> bool:
         """Grow where needed; whether anything grew."""
@@ -195,7 +220,7 @@ class SmallLearner:
             return False
         self.state = enlarge(self.state, new, self.seed)
         self._capacity = new
-        self._scratch = step.scratch(self.state, self.dense)
+        self._scratch = step.scratch(self.state, self.dense, self.off)
         return True
 
 
@@ -226,18 +251,22 @@ def _prepare(
 @kernel
 def _predict(
     s: Small, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, raw: Any, terms: Any,
-    rows: Any, is_dense: bool, out: Any,
+    rows: Any, is_dense: bool, objective: int, out: Any, chosen: Any,
 ) -> None:  # fmt: skip
     for i in range(len(out)):
         _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
         step.forward(s, t, leaf_of, is_dense)
         out[i] = t.p[: out.shape[1]]
+        if objective == SUBSET and t.use[0]:
+            sets.choose(t.c, chosen[i])
+        else:
+            mixture.choose(s.mixture, t.p, out.shape[1], objective, chosen[i])
 
 
 @kernel
 def _learn(
     s: Small, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, raw: Any, terms: Any,
-    rows: Any, truths: Any, bounds: Any, is_dense: bool, fresh: bool, out: Any,
+    rows: Any, truths: Any, bounds: Any, looked: Looked, is_dense: bool, fresh: bool, out: Any,
 ) -> None:  # fmt: skip
     for i in range(len(out)):
         if i > 0 or not fresh:
@@ -247,7 +276,9 @@ def _learn(
         if len(rows) == 0:
             rowing.intern(s.sizes, s.columns, hashes[indptr[i] : indptr[i + 1]])
             _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
-        step.learn(s, t, leaf_of, truths[bounds[i] : bounds[i + 1]], is_dense)
+        truth = truths[bounds[i] : bounds[i + 1]]
+        named = looked.slots[looked.bounds[i] : looked.bounds[i + 1]]
+        step.learn(s, t, leaf_of, truth, named, looked.partial[i], is_dense)
 
 
 @kernel
@@ -257,4 +288,4 @@ def _describe(
 ) -> None:  # fmt: skip
     rowing.intern(s.sizes, s.columns, hashes)
     _prepare(s, t, 0, indptr, hashes, raw, terms, rows, is_dense)
-    step.remember(s, t, truth, is_dense)
+    step.remember(s, t, truth, False, is_dense)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stream.learn.jit import fast_kernel, kernel
-from stream.learn.small.state import POSTINGS, STORED, WINDOW, Memory
+from stream.learn.small.state import LABELS, POSTINGS, STORED, WINDOW, Memory
 
 MOST = 50
 
@@ -132,7 +132,10 @@ def votes(
     prior: Any,
     out: Any,
 ) -> None:
-    """Shrunk votes: (Σ w·y + c·prior)/(Σ w + c) with w = exp(β(s − s_max))."""
+    """Shrunk votes: (Σ w·y + c·prior)/(Σ w + c) with w = exp(β(s − s_max)).
+
+    Events that a label was not looked for in count in neither sum.
+    """
     total = prior_weight
     for label in range(labels):
         out[label] = prior_weight * prior[label]
@@ -144,10 +147,32 @@ def votes(
         seq = newest - (newest - slot) % WINDOW
         row = memory.y[slot]
         for label in range(labels):
-            if row[label] and seq >= memory.forget[label]:
+            if row[label] == 1 and seq >= memory.forget[label]:
                 out[label] += weight
+    for at in range(found):
+        if memory.partial[who[at]]:
+            _divide_known(memory, best, who, found, beta, total, labels, out)
+            return
     for label in range(labels):
         out[label] /= total
+
+
+@kernel
+def _divide_known(
+    memory: Memory, best: Any, who: Any, found: int, beta: float, total: float, labels: int,
+    out: Any,
+) -> None:  # fmt: skip
+    """Divide each label's votes by the weight of those events alone that it was looked for in."""
+    mass = np.full(labels, total)
+    for at in range(found):
+        if memory.partial[who[at]]:
+            weight = np.exp(beta * (best[at] - best[0]))
+            row = memory.y[who[at]]
+            for label in range(labels):
+                if row[label] == 2:
+                    mass[label] -= weight
+    for label in range(labels):
+        out[label] /= mass[label]
 
 
 @kernel
@@ -176,9 +201,14 @@ def remember_dense(sizes: Any, memory: Memory, x: Any, bins: Any, d: int) -> Non
 
 
 @kernel
-def remember_labels(sizes: Any, memory: Memory, truth: Any) -> None:
-    """Keep the event's labels in the window."""
+def remember_labels(sizes: Any, memory: Memory, truth: Any, known: Any, partial: bool) -> None:
+    """Keep the event's labels in the window, and where `partial` which were not looked for."""
     slot = sizes[STORED] % WINDOW
     memory.y[slot, :] = 0
+    memory.partial[slot] = partial
+    if partial:
+        for label in range(sizes[LABELS]):
+            if known[label] == 0:
+                memory.y[slot, label] = 2
     for label in truth:
         memory.y[slot, label] = 1

@@ -63,24 +63,36 @@ def predict(r: Any, phi: Any, width: int, labels: int, out: Any) -> None:
 
 
 @fast_kernel
-def learn(p: Any, r: Any, phi: Any, gain: Any, width: int, labels: int, error: Any) -> None:
-    """One recursive step; `error` is target minus prediction, (labels,)."""
+def learn(p: Any, r: Any, lag: Any, phi: Any, gain: Any, width: int, labels: int,
+          error: Any, boost: Any) -> None:  # fmt: skip
+    """One recursive step; `error` is target minus prediction, (labels,).
+
+    The step of p is applied with the next event's product, in one pass over memory: `lag` holds
+    its gain, and its scale at the end. A label with a boost above 1 takes so much longer a step,
+    as if it had seen fewer events, but never more than half of the way to its target.
+    """
+    before = lag[-1]
     total = np.float32(1.0)
     for i in range(width):
         row = p[i]
+        value = lag[i] * before
         dot = np.float32(0.0)
         for k in range(width):
+            row[k] -= value * lag[k]
             dot += row[k] * phi[k]
         gain[i] = dot
         total += dot * phi[i]
+    lag[-1] = 0.0
     if not total >= 1.0:  # rounding has cost positive definiteness: leave this event out
         return
     scale = np.float32(1.0) / total
+    lag[:width] = gain[:width]
+    lag[-1] = scale
+    most = max(np.float32(1.0), np.float32(0.5) * total / max(total - 1, np.float32(1e-6)))
+    for label in range(labels):
+        error[label] *= min(boost[label], most)
     for i in range(width):
         value = gain[i] * scale
-        row = p[i]
-        for k in range(width):
-            row[k] -= value * gain[k]
         if value != 0:
             weights = r[i]
             for label in range(labels):

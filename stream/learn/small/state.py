@@ -11,15 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.learn.arrays import Spec, Specs, allocate, grow
+from stream.learn.tree import state as trees
+from stream.learn.tree.state import Tree
 
 WINDOW = 4_096  # labelled events that neighbours are found in
 POSTINGS = 256  # newest events kept for a sparse column
 PROJECTED = 256  # width of the random projections
 CONTEXT = 64  # labels whose history enters the third least-squares expert
-EXPERTS = 14
+EXPERTS = 16
 DISTINCT = 12  # exact values that a dense column is one-hot in
 BINS = 20  # DISTINCT and 8 bins
 MARKOV = 512
+CARRIED = 64  # labels of the largest set that the re-ranker knows
+KNOWN_SETS = 16_384  # label sets that are counted
+FOLLOWED = 32_768  # successions of two label sets that are counted
+FREQUENT = 12  # most frequent sets that are candidates
+SET_FEATURES = 10
 
 # sizes
 EVENTS, LABELS, COLUMNS, LAST_SET, STORED = 0, 1, 2, 3, 4
@@ -60,15 +67,19 @@ class Squares(NamedTuple):
     p0: Any
     p1: Any
     p2: Any
+    p3: Any  # sparse rows only
     r0: Any
     r1: Any
     r2: Any
+    r3: Any
+    lag: Any  # (4, widest + 1) the last gains, not yet in p, and their scales
 
 
 class Memory(NamedTuple):
     """The window of labelled events, and what is counted of labels over time."""
 
-    y: Any  # (WINDOW, labels) uint8
+    y: Any  # (WINDOW, labels) uint8: 1 given, 2 not looked for
+    partial: Any  # (WINDOW,) uint8, whether some label was not looked for
     xb: Any  # (WINDOW, dense columns) float32
     norm: Any  # (WINDOW,)
     bins: Any  # (WINDOW, dense columns) uint8
@@ -76,7 +87,8 @@ class Memory(NamedTuple):
     weight: Any  # (sparse columns, POSTINGS)
     posted: Any  # (sparse columns,) int64
     count: Any  # (labels,) float64
-    last: Any  # (labels,) the last label set
+    missed: Any  # (labels,) float64 events in which it was not looked for
+    last: Any  # (labels,) the last label set; what was not looked for stays
     ema: Any  # (2, labels) decayed means, 0.8 and 0.95
     forget: Any  # (labels,) int64: older exemplars do not vote
     mkeys: Any
@@ -96,7 +108,31 @@ class Mixture(NamedTuple):
     bias: Any
     bias_g: Any
     boost: Any  # (labels,) step size factor, above 1 after a drift alarm
-    counts: Any  # TP, FP, FN of the decisions
+    counts: Any  # TP, FP, FN of the decisions for micro-F1
+    decided: Any  # (labels, 3) the same of each label, for macro-F1
+
+
+class Sets(NamedTuple):
+    """What is known of whole label sets, and the re-ranker over them."""
+
+    event: Any  # (WINDOW, CARRIED) int16, the labels of the window's events
+    n: Any  # (WINDOW,) int16, how many; -1 for too many
+    key: Any  # (WINDOW,) uint64
+    keys: Any  # (KNOWN_SETS,) uint64
+    count: Any  # (KNOWN_SETS,) events that had the set
+    pairs: Any  # (FOLLOWED,) uint64 key of a set and the one before it
+    follows: Any  # (FOLLOWED,)
+    top: Any  # (FREQUENT, CARRIED) int16, the most frequent sets
+    top_n: Any  # (FREQUENT,) int16, -1 for none
+    top_key: Any
+    top_count: Any
+    size: Any  # (CARRIED + 1,) events by the size of their set
+    h: Any
+    weight: Any
+    final_h: Any  # (2, 2): of the mixture of label and set probabilities
+    final: Any
+    bias: Any
+    bias_g: Any
 
 
 class Small(NamedTuple):
@@ -108,6 +144,8 @@ class Small(NamedTuple):
     squares: Squares
     memory: Memory
     mixture: Mixture
+    sets: Sets
+    tree: Tree
 
 
 _COLUMNS: Specs = {
@@ -139,12 +177,16 @@ _SQUARES: Specs = {
     "p0": Spec((_BASE, _BASE)),
     "p1": Spec((_BASE, _BASE)),
     "p2": Spec((_WIDE, _WIDE)),
+    "p3": Spec((_BASE, _BASE)),
     "r0": Spec((_BASE, "labels")),
     "r1": Spec((_BASE, "labels")),
     "r2": Spec((_WIDE, "labels")),
+    "r3": Spec((_BASE, "labels")),
+    "lag": Spec((4, _WIDE + 1)),
 }
 _MEMORY: Specs = {
     "y": Spec((WINDOW, "labels"), np.uint8),
+    "partial": Spec((WINDOW,), np.uint8),
     "xb": Spec((WINDOW, "dense")),
     "norm": Spec((WINDOW,)),
     "bins": Spec((WINDOW, "dense"), np.uint8),
@@ -152,6 +194,7 @@ _MEMORY: Specs = {
     "weight": Spec(("sparse", POSTINGS)),
     "posted": Spec(("sparse",), np.int64),
     "count": Spec(("labels",), np.float64),
+    "missed": Spec(("labels",), np.float64),
     "last": Spec(("labels",)),
     "ema": Spec((2, "labels")),
     "forget": Spec(("labels",), np.int64, -1),
@@ -170,13 +213,37 @@ _MIXTURE: Specs = {
     "bias_g": Spec(("labels",), np.float32, 0.01),
     "boost": Spec(("labels",), np.float32, 1),
     "counts": Spec((3,), np.float64),
+    "decided": Spec(("labels", 3)),
 }
-SPECS = (_COLUMNS, _LINEAR, _SQUARES, _MEMORY, _MIXTURE)
-KINDS = (Columns, Linear, Squares, Memory, Mixture)
+_SETS: Specs = {
+    "event": Spec((WINDOW, CARRIED), np.int16),
+    "n": Spec((WINDOW,), np.int16),
+    "key": Spec((WINDOW,), np.uint64),
+    "keys": Spec((KNOWN_SETS,), np.uint64),
+    "count": Spec((KNOWN_SETS,)),
+    "pairs": Spec((FOLLOWED,), np.uint64),
+    "follows": Spec((FOLLOWED,)),
+    "top": Spec((FREQUENT, CARRIED), np.int16),
+    "top_n": Spec((FREQUENT,), np.int16, -1),
+    "top_key": Spec((FREQUENT,), np.uint64),
+    "top_count": Spec((FREQUENT,)),
+    "size": Spec((CARRIED + 1,)),
+    "h": Spec((SET_FEATURES, SET_FEATURES), np.float64),
+    "weight": Spec((SET_FEATURES,), np.float64),
+    "final_h": Spec((2, 2), np.float64),
+    "final": Spec((2,), np.float64),
+    "bias": Spec(("labels",)),
+    "bias_g": Spec(("labels",), np.float32, 0.01),
+}
+SPECS = (_COLUMNS, _LINEAR, _SQUARES, _MEMORY, _MIXTURE, _SETS, trees.SPECS)
+KINDS = (Columns, Linear, Squares, Memory, Mixture, Sets, Tree)
 
-RIDGES = (0.1, 1.0, 0.3)
-START = np.array([0.125] * 7 + [0.0, 0.0, 0.05, 0.0] + [0.125] * 3)
+RIDGES = (0.1, 1.0, 0.3, 1.0)
+START = np.array([0.125] * 7 + [0.0, 0.0, 0.05, 0.0] + [0.125] * 4 + [0.05])
 STIFFNESS = 60.0
+SET_START = np.array([0.7, 0.15, 0.1, 0.1, 0.0, 0.1, 0.1, 0.0, 0.0, 0.3])
+SET_STIFFNESS = 5.0
+FINAL_START = (0.4, 0.6)  # of the labels own probabilities and of the sets marginals
 
 
 def capacities(labels: int, columns: int, leaves: int, dense: bool) -> dict[str, int]:
@@ -189,6 +256,7 @@ def capacities(labels: int, columns: int, leaves: int, dense: bool) -> dict[str,
         "dense": columns if dense else 1,
         "sparse": 1 if dense else columns,
         "leaves": leaves,
+        **trees.capacities(columns, dense),
     }
 
 
@@ -198,13 +266,15 @@ def make(capacity: dict[str, int], seed: int) -> Small:
         allocate(kind, specs, capacity) for kind, specs in zip(KINDS, SPECS, strict=True)
     ]
     small = Small(np.zeros(8, np.int64), *parts)
-    for p, ridge in zip(
-        (small.squares.p0, small.squares.p1, small.squares.p2), RIDGES, strict=True
-    ):
+    for p, ridge in zip(small.squares[2:6], RIDGES, strict=True):
         p[np.diag_indices(len(p))] = 1.0 / ridge
     _draw(small.squares, seed)
     small.mixture.h[np.diag_indices(EXPERTS)] = STIFFNESS
     small.mixture.shared[:] = START
+    small.sets.h[np.diag_indices(SET_FEATURES)] = SET_STIFFNESS
+    small.sets.weight[:] = SET_START
+    small.sets.final_h[np.diag_indices(2)] = STIFFNESS
+    small.sets.final[:] = FINAL_START
     return small
 
 

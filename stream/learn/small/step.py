@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.config import EXPERTS as NAMES
 from stream.learn.jit import kernel
-from stream.learn.small import linear, mixture, neighbours, squares
+from stream.learn.odds import CLIP, logit, sigmoid
+from stream.learn.small import linear, mixture, neighbours, sets, squares
 from stream.learn.small import rows as rowing
 from stream.learn.small.rows import Active
 from stream.learn.small.state import (
@@ -20,41 +23,50 @@ from stream.learn.small.state import (
     WINDOW,
     Small,
 )
+from stream.learn.tree import hoeffding
+from stream.learn.tree.state import Room, room
 
 # rate and initial accumulator of the four logistics, for sparse and for dense rows
 _RATES = ((1.0, 1.0, 0.5, 1.0), (0.2, 0.2, 0.3, 0.2))
+TREE = 15  # place of the tree among the experts
 _STARTS = ((1e-3, 1e-3, 0.05, 1e-3), (1e-3, 1e-3, 1e-3, 1e-3))
-_SET = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Scratch(NamedTuple):
     """Room for one event; whoever computes has their own."""
 
     active: Active
-    phi: Any  # (3, width)
+    phi: Any  # (4, width)
     gain: Any
     z: Any  # (EXPERTS, labels) clipped logits
-    raw: Any  # (7, labels) outputs of the four logistics and three least squares
+    raw: Any  # (8, labels) outputs of the four logistics and the four least squares
     prior: Any
     p: Any
     y: Any
+    known: Any  # (labels,) 1 where it was looked for, else 0
     error: Any
     sums: Any
     touched: Any
     best: Any
     who: Any
+    near: Any  # (1,) neighbours found
+    c: sets.Candidates
+    on: Any  # (EXPERTS,) 1, or 0 for an expert that is left out
+    use: Any  # (2,) whether sets are re-ranked, and partitions correct the mixture
+    tree: Room
 
 
-def scratch(small: Small, dense: bool) -> Scratch:
-    """Room that fits `small`."""
+def scratch(small: Small, dense: bool, off: Collection[str] = ()) -> Scratch:
+    """Room that fits `small`; `off` are the parts left out, see `stream.config.PARTS`."""
     labels = len(small.memory.count)
     width = len(small.squares.r2)
     return Scratch(
         rowing.active(len(small.columns.df), dense),
-        np.zeros((3, width), np.float32),
+        np.zeros((4, width), np.float32),
         np.zeros(width, np.float32),
         np.zeros((EXPERTS, labels), np.float32),
-        np.zeros((7, labels), np.float32),
+        np.zeros((8, labels), np.float32),
+        np.zeros(labels, np.float32),
         np.zeros(labels, np.float32),
         np.zeros(labels, np.float32),
         np.zeros(labels, np.float32),
@@ -63,6 +75,11 @@ def scratch(small: Small, dense: bool) -> Scratch:
         np.zeros(WINDOW, np.int32),
         np.zeros(neighbours.MOST, np.float32),
         np.zeros(neighbours.MOST, np.int32),
+        np.zeros(1, np.int64),
+        sets.candidates(labels, neighbours.MOST),
+        np.array([name not in off for name in NAMES], np.float32),
+        np.array([name not in off for name in ("sets", "partition_weights")]),
+        room(small.tree),
     )
 
 
@@ -80,23 +97,37 @@ def forward(s: Small, t: Scratch, leaf_of: Any, is_dense: bool) -> None:
     _squares(s, t, m, labels, is_dense)
     n = s.sizes[EVENTS]
     for label in range(labels):
-        t.prior[label] = (s.memory.count[label] + 0.3) / (n + 2.0)
+        t.prior[label] = (s.memory.count[label] + 0.3) / (n - s.memory.missed[label] + 2.0)
     _votes(s, t, m, labels, is_dense)
+    scale = np.sqrt(m) if is_dense else 1.0
+    hoeffding.score(
+        s.tree, t.tree, act.column, act.b, m, scale, is_dense, labels, t.prior, t.z[TREE]
+    )
     markov = _markov_row(s.sizes[LAST_SET])
     known = s.memory.mkeys[markov] == np.uint64(s.sizes[LAST_SET]) and n > 0
     for label in range(labels):
         for e in range(4):
-            t.z[e, label] = min(mixture.CLIP, max(-mixture.CLIP, t.raw[e, label]))
-        for e in range(3):
-            t.z[11 + e, label] = mixture.logit(min(0.99, max(0.01, t.raw[4 + e, label])))
-        t.z[7, label] = mixture.logit(s.memory.last[label])
-        t.z[8, label] = mixture.logit(s.memory.ema[1, label])
-        t.z[9, label] = mixture.logit(t.prior[label])
+            t.z[e, label] = min(CLIP, max(-CLIP, t.raw[e, label]))
+        for e in range(4):
+            t.z[11 + e, label] = logit(min(0.99, max(0.01, t.raw[4 + e, label])))
+        t.z[7, label] = logit(s.memory.last[label])
+        t.z[8, label] = logit(s.memory.ema[1, label])
+        t.z[9, label] = logit(t.prior[label])
+        t.z[TREE, label] = logit(t.z[TREE, label]) - t.z[9, label]  # 0 without a split
         chain = t.prior[label]
         if known:
             chain = (s.memory.mcount[markov, label] + chain) / (s.memory.mtotal[markov] + 1.0)
-        t.z[10, label] = mixture.logit(chain)
-    mixture.mix(s.mixture, t.z, leaf_of, labels, t.p)
+        t.z[10, label] = logit(chain)
+    for e in range(EXPERTS):
+        if t.on[e] == 0:
+            t.z[e, :labels] = 0
+    mixture.mix(s.mixture, t.z, leaf_of, labels, t.use[1], t.c.own)
+    t.p[:labels] = t.c.own[:labels]
+    if t.use[0]:
+        beta = 4.0 if is_dense else 8.0
+        sets.gather(s.sizes, s.sets, t.c, t.p, labels - 1, t.near[0], beta)
+        sets.rank(s.sizes, s.sets, t.c, t.c.own, labels - 1)
+        sets.mix(s.sets, t.c, labels - 1, t.p)
 
 
 @kernel
@@ -114,6 +145,11 @@ def _squares(s: Small, t: Scratch, m: int, labels: int, is_dense: bool) -> None:
     squares.predict(q.r0, t.phi[0], base, labels, t.raw[4])
     squares.predict(q.r1, t.phi[1], base, labels, t.raw[5])
     squares.predict(q.r2, t.phi[2], wide, labels, t.raw[6])
+    if is_dense:  # there a fourth one did not pay
+        t.raw[7, :labels] = 0.5
+        return
+    squares.project(q.omega[1], q.phase[1], 1.0, act.column, act.a, m, False, t.phi[3])
+    squares.predict(q.r3, t.phi[3], base, labels, t.raw[7])
 
 
 @kernel
@@ -127,6 +163,9 @@ def _votes(s: Small, t: Scratch, m: int, labels: int, is_dense: bool) -> None:
             s.sizes, s.memory, act.column, act.b, m, t.sums, t.touched, t.best, t.who
         )
         beta = 8.0
+    t.near[0] = found
+    t.c.who[:found] = t.who[:found]
+    t.c.best[:found] = t.best[:found]
     ten = min(found, 10)
     neighbours.votes(s.sizes, s.memory, t.best, t.who, ten, beta, 1.0, labels, t.prior, t.z[4])
     neighbours.votes(s.sizes, s.memory, t.best, t.who, found, beta, 1.0, labels, t.prior, t.z[5])
@@ -137,7 +176,7 @@ def _votes(s: Small, t: Scratch, m: int, labels: int, is_dense: bool) -> None:
         neighbours.votes(s.sizes, s.memory, t.best, t.who, ten, 16.0, 0.5, labels, t.prior, t.z[6])
     for label in range(labels):
         for e in range(4, 7):
-            t.z[e, label] = mixture.logit(t.z[e, label])
+            t.z[e, label] = logit(t.z[e, label])
 
 
 @kernel
@@ -146,27 +185,54 @@ def _markov_row(key: int) -> Any:
 
 
 @kernel
-def learn(s: Small, t: Scratch, leaf_of: Any, truth: Any, is_dense: bool) -> None:
-    """Learn one event that `forward` has just seen; `truth` is (c,) int32 label slots."""
+def learn(
+    s: Small, t: Scratch, leaf_of: Any, truth: Any, looked: Any, partial: bool, is_dense: bool
+) -> None:
+    """Learn one event that `forward` has just seen; `truth` is (c,) int32 label slots.
+
+    Where it is `partial`, nothing is learnt of labels in neither `looked` nor `truth`.
+    """
     labels = s.sizes[LABELS] + 1
     t.y[:labels] = 0
     for label in truth:
         t.y[label] = 1
     real = labels - 1
-    mixture.count(s.mixture, t.y, t.p, real)
-    mixture.learn(s.mixture, t.z, t.y, t.p, leaf_of, real)
+    target = t.y
+    t.known[:labels] = 1
+    if partial:
+        t.known[:real] = 0  # the label that never occurs is looked for in every event
+        for label in looked:
+            t.known[label] = 1
+        for label in truth:
+            t.known[label] = 1
+        mixture.hide(t.z, t.y, t.c.own, t.known, real, t.error)
+        target = t.error
+    mixture.count(s.mixture, t.y, t.p, t.known, real)
+    mixture.learn(s.mixture, t.z, target, t.c.own, leaf_of, real, t.use[1])
+    if t.use[0]:
+        if not partial:
+            sets.learn(s.sets, t.c, truth)
+        sets.learn_mix(s.sets, t.c, t.y, t.p, t.known, real)
+    if t.on[TREE] > 0 and not partial:
+        m, scale = t.active.m[0], np.sqrt(t.active.m[0]) if is_dense else 1.0
+        hoeffding.learn(
+            s.tree, t.tree, t.active.column, t.active.b, m, scale, is_dense, truth, real, t.prior,
+            True,
+        )  # fmt: skip
     _learn_linear(s, t, labels, is_dense)
     base = len(s.squares.r0)
     wide = squares.append_history(s.memory.last, s.memory.ema[0], labels, t.phi[2])
-    _learn_square(s.squares.p0, s.squares.r0, t, 0, base, labels)
-    _learn_square(s.squares.p1, s.squares.r1, t, 1, base, labels)
-    _learn_square(s.squares.p2, s.squares.r2, t, 2, wide, labels)
-    remember(s, t, truth, is_dense)
+    _learn_square(s, s.squares.p0, s.squares.r0, t, 0, base, labels)
+    _learn_square(s, s.squares.p1, s.squares.r1, t, 1, base, labels)
+    _learn_square(s, s.squares.p2, s.squares.r2, t, 2, wide, labels)
+    if not is_dense:
+        _learn_square(s, s.squares.p3, s.squares.r3, t, 3, base, labels)
+    remember(s, t, truth, partial, is_dense)
     if is_dense:
         rowing.count_dense(s.sizes, s.columns, t.active)
     else:
         rowing.count_sparse(s.columns, t.active)
-    _learn_sequence(s, t, truth, real)
+    _learn_sequence(s, t, truth, partial, real)
     s.sizes[EVENTS] += 1
 
 
@@ -178,8 +244,8 @@ def _learn_linear(s: Small, t: Scratch, labels: int, is_dense: bool) -> None:
     starts = _STARTS[1] if is_dense else _STARTS[0]
     for e in range(4):
         for label in range(labels):
-            residual = mixture.sigmoid(t.raw[e, label]) - t.y[label]
-            t.error[label] = residual * s.mixture.boost[label]
+            residual = sigmoid(t.raw[e, label]) - t.y[label]
+            t.error[label] = residual * s.mixture.boost[label] * t.known[label]
         if e == 0:
             linear.descend(
                 s.linear.w0, s.linear.g0, act.column, act.a, m, labels, t.error, rates[0], starts[0]
@@ -217,26 +283,30 @@ def _learn_linear(s: Small, t: Scratch, labels: int, is_dense: bool) -> None:
 
 
 @kernel
-def _learn_square(p: Any, r: Any, t: Scratch, which: int, width: int, labels: int) -> None:
+def _learn_square(
+    s: Small, p: Any, r: Any, t: Scratch, which: int, width: int, labels: int
+) -> None:
     for label in range(labels):
-        t.error[label] = t.y[label] - t.raw[4 + which, label]
-    squares.learn(p, r, t.phi[which], t.gain, width, labels, t.error)
+        t.error[label] = (t.y[label] - t.raw[4 + which, label]) * t.known[label]
+    lag, boost = s.squares.lag[which], s.mixture.boost
+    squares.learn(p, r, lag, t.phi[which], t.gain, width, labels, t.error, boost)
 
 
 @kernel
-def remember(s: Small, t: Scratch, truth: Any, is_dense: bool) -> None:
-    """Keep the event as an exemplar."""
+def remember(s: Small, t: Scratch, truth: Any, partial: bool, is_dense: bool) -> None:
+    """Keep the event as an exemplar; where it is `partial`, t.known says what was looked for."""
     act = t.active
     if is_dense:
         neighbours.remember_dense(s.sizes, s.memory, act.b, act.bins, act.m[0])
     else:
         neighbours.remember_sparse(s.sizes, s.memory, act.column, act.b, act.m[0])
-    neighbours.remember_labels(s.sizes, s.memory, truth)
+    neighbours.remember_labels(s.sizes, s.memory, truth, t.known, partial)
+    sets.remember(s.sizes, s.sets, truth, partial)
     s.sizes[STORED] += 1
 
 
 @kernel
-def _learn_sequence(s: Small, t: Scratch, truth: Any, real: int) -> None:
+def _learn_sequence(s: Small, t: Scratch, truth: Any, partial: bool, real: int) -> None:
     """The previous label set and what follows it, the decayed means, the counts."""
     memory = s.memory
     key = np.uint64(s.sizes[LAST_SET])
@@ -245,18 +315,22 @@ def _learn_sequence(s: Small, t: Scratch, truth: Any, real: int) -> None:
         memory.mkeys[row] = key
         memory.mcount[row, :] = 0
         memory.mtotal[row] = 0
-    memory.mtotal[row] = 0.98 * memory.mtotal[row] + 1
+    before = memory.mtotal[row]
+    memory.mtotal[row] = 0.98 * before + 1
     for label in range(real):
+        if t.known[label] == 0:  # all that is known of it stays, its rate in this row too
+            rate = memory.mcount[row, label] / before if before > 0 else t.prior[label]
+            memory.mcount[row, label] = rate * memory.mtotal[row]
+            memory.missed[label] += 1
+            continue
         memory.mcount[row, label] = 0.98 * memory.mcount[row, label] + t.y[label]
         memory.last[label] = t.y[label]
         memory.ema[0, label] = 0.8 * memory.ema[0, label] + 0.2 * t.y[label]
         memory.ema[1, label] = 0.95 * memory.ema[1, label] + 0.05 * t.y[label]
         memory.count[label] += t.y[label]
-    key = np.uint64(1)
-    for label in truth:
-        mixed = (np.uint64(label) + np.uint64(1)) * _SET
-        key ^= (mixed ^ (mixed >> np.uint64(31))) * _SET
-    s.sizes[LAST_SET] = np.int64(key >> np.uint64(1))
+    if not partial:
+        sets.count(s.sizes, s.sets, truth)
+    s.sizes[LAST_SET] = np.int64(sets.key_of(truth))
 
 
 @kernel

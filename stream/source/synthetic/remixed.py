@@ -15,11 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
+from stream.source.synthetic.words import label_name, word, zipf
 from stream.types import Int64
-
-_ONSETS = "b c d f g h j k l m n p r s t v w z br cr dr fl gr pl pr sk st tr".split()
-_VOWELS = "a e i o u ai ea io ou".split()
-
 
 _SHARED = 600  # words that no label has for itself
 
@@ -78,7 +75,7 @@ class SyntheticStream:
         self.groups = self._first_groups()
         self.drawn = 0
         self._alive = max(int(planted.labels * planted.first), min(planted.labels, 30))
-        self._reach = _zipf(len(self.groups))
+        self._reach = zipf(len(self.groups))
 
     @property
     def alive(self) -> int:
@@ -151,7 +148,7 @@ class SyntheticStream:
             else:
                 continue
             groups.append(group)
-            reach = _zipf(len(alive))
+            reach = zipf(len(alive))
             for _ in range(int(rng.integers(1, 5))):
                 picked[int(alive[np.searchsorted(reach, rng.random())])] = None
         if rng.random() < self.planted.noise or not picked:
@@ -170,25 +167,3 @@ class SyntheticStream:
         common = np.minimum(rng.zipf(1.3, 12), 2_000)
         words += [word("common", 0, int(k)) for k in common]
         return " ".join(words[at] for at in rng.permutation(len(words)))
-
-
-def label_name(label: int) -> str:
-    """The name of a label: a readable word and its number."""
-    return f"{word('label', label, 0)}-{label}"
-
-
-def word(kind: str, owner: int, number: int) -> str:
-    """A pronounceable word, the same for equal arguments."""
-    seed = {"label": 11, "group": 23, "common": 37, "shared": 53}[kind]
-    state = (seed * 1_000_003 + owner) * 1_000_003 + number * 7_919 + 12_345
-    parts = []
-    for _ in range(3):
-        state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
-        parts.append(_ONSETS[(state >> 33) % len(_ONSETS)] + _VOWELS[(state >> 50) % len(_VOWELS)])
-    return "".join(parts)
-
-
-def _zipf(n: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Cumulative probabilities of ranks 1 to n."""
-    weights = 1.0 / np.arange(1, n + 1)
-    return np.asarray(np.cumsum(weights) / weights.sum())

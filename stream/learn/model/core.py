@@ -11,8 +11,8 @@ that learning is the same however a stream is cut into micro-batches.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,85 +20,23 @@ from stream import features
 from stream.config import Learn
 from stream.features import Row, Rows
 from stream.labels import LabelSpace
+from stream.learn.decide import CODES
 from stream.learn.drift import DriftBank
 from stream.learn.extreme.learner import ExtremeLearner
+from stream.learn.looked import Looked, everywhere, only_known, pack
+from stream.learn.model.frozen import Frozen, Near, nothing_near, score
 from stream.learn.partitions.partitioner import Partitioner
 from stream.learn.ranking import Scores, hits, ranked
 from stream.learn.reaction import Changes, Parts, react
 from stream.learn.small.learner import SmallLearner
+from stream.learn.suspicion import Suspect, Suspicion
 from stream.types import DriftEvent, Float32
 
 CHUNK = 16
 _RECENT = 4_096  # events kept for teaching another learner
 _DECIDE = 64  # events in which dense or sparse is decided
+_LIKELIER = 3  # labels named beside a suspicious one
 _DENSE = 0.25  # density from which named features are dense
-
-
-class Near(NamedTuple):
-    """What the prototype index found: label slots (n, k) int32, -1 for none, and similarities."""
-
-    slots: Any
-    similar: Float32
-
-    def part(self, start: int, stop: int) -> Near:
-        """Rows start to stop."""
-        return Near(self.slots[start:stop], self.similar[start:stop])
-
-
-class Frozen:
-    """A model's state at one moment, that can only predict. Not for two threads at once.
-
-    Names of labels are shared with the living model, which only appends to them; those from
-    `known` on came later.
-    """
-
-    def __init__(
-        self, labels: LabelSpace, learner: SmallLearner | ExtremeLearner, leaf_of: Any,
-        position: int, threshold: float,
-    ) -> None:  # fmt: skip
-        self.labels = labels
-        self.known = len(labels)
-        self.retired = frozenset(labels.retired)
-        self.learner = learner
-        self.counts = learner.counts()
-        self.leaf_of = leaf_of
-        self.position = position
-        self.threshold = threshold
-
-    def embed(self, rows: Rows) -> Float32 | None:
-        """Unit embeddings (n, d) float32 for the prototype index; None while it is not asked."""
-        if isinstance(self.learner, ExtremeLearner) and rows.width == self.learner.width:
-            return self.learner.embed(rows)
-        return None
-
-    def predict(self, rows: Rows, near: Near | None = None) -> Scores:
-        """Score labels for each row."""
-        slots, p = score(self.learner, self.retired, self.leaf_of, rows, near)
-        return Scores(slots, p, self.threshold)
-
-
-def score(
-    learner: SmallLearner | ExtremeLearner, retired: Collection[int], leaf_of: Any, rows: Rows,
-    near: Near | None,
-) -> tuple[Any, Float32]:  # fmt: skip
-    """Slots (n, m) and probabilities of every label, or of each row's shortlist, best first.
-
-    Rows of another kind than the learner's, such as vectors before the first event, say nothing.
-    """
-    if rows.width != learner.width:
-        rows = features.blank(len(rows), learner.width)
-    if isinstance(learner, ExtremeLearner):
-        found = nothing_near(len(rows)) if near is None else near
-        return learner.predict(rows, leaf_of, found.slots, found.similar)
-    p = learner.predict(rows, leaf_of)
-    if retired:
-        p[:, sorted(retired)] = 0
-    return ranked(p)
-
-
-def nothing_near(n: int) -> Near:
-    """No finds for n events."""
-    return Near(np.zeros((n, 0), np.int32), np.zeros((n, 0), np.float32))
 
 
 class Model:
@@ -118,14 +56,18 @@ class Model:
         self.labels = LabelSpace()
         self.partitioner = Partitioner()
         self.drift = DriftBank(settings.drift_delta)
-        self.learner: SmallLearner | ExtremeLearner = SmallLearner(False, settings.seed)
+        self.suspicion = Suspicion(settings.suspicious_share)
+        self.learner: SmallLearner | ExtremeLearner = self._small(False)
+        self.reacting = "reaction" not in settings.off
+        """Whether the learner reacts to alarms; they are raised either way."""
         self.position = 0
         """Labelled events learnt."""
-        self.recent: deque[tuple[Any, Any]] = deque(maxlen=_RECENT)
+        self.recent: deque[tuple[Any, Any, Any]] = deque(maxlen=_RECENT)
+        """Rows, their labels, and which were looked for, None for all."""
         self.extreme_from = 0
         """Position at which the extreme learner took over."""
-        self.taught: list[tuple[Any, Any]] = []
-        """Rows and labels that the extreme learner began with, for whoever keeps prototypes."""
+        self.taught: list[tuple[Any, Any, Any]] = []
+        """The recent events that the extreme learner began with, for whoever keeps prototypes."""
         self.waiting = Changes()
         """Truth and hits of the events since the last full chunk."""
         self.alarmed: list[Any] = []
@@ -152,15 +94,15 @@ class Model:
     def predict(self, rows: Rows, near: Near | None = None) -> Scores:
         """Score labels for each row; changes nothing that learning would see."""
         self._match(rows)
-        leaf_of = self.partitioner.leaf_of
-        slots, p = score(self.learner, self.labels.retired, leaf_of, rows, near)
+        scores = score(self.learner, self.labels.retired, self.partitioner.leaf_of, rows, near)
         fits = len(rows) == 1 and rows.width == self.learner.width
         self._predicted = (rows, near) if fits else None
-        return Scores(slots, p, self._threshold())
+        return scores
 
     def learn(
-        self, rows: Rows, labels: Sequence[Sequence[str]], near: Near | None = None
-    ) -> list[DriftEvent]:
+        self, rows: Rows, labels: Sequence[Sequence[str]], near: Near | None = None,
+        checked: Sequence[Sequence[str] | None] | None = None, ids: Sequence[str] | None = None,
+    ) -> list[DriftEvent]:  # fmt: skip
         """Learn events in order.
 
         Parameters
@@ -171,11 +113,17 @@ class Model:
             The labels of each; empty for events labelled with nothing.
         near
             What the index found for them, for training on the same candidates.
+        checked
+            The labels looked for in each event, None for all: nothing is learnt of others that
+            were not given. Labels that the model does not know are passed over, not made.
+
+        ids
+            Ids of the events, for what is told of suspicious labels.
 
         Returns
         -------
         list of DriftEvent
-            New labels, alarms, splits and merges, in order.
+            New labels, suspicious labels, alarms, splits and merges, in order.
         """
         self._match(rows)
         events: list[DriftEvent] = []
@@ -187,9 +135,14 @@ class Model:
             stop = self._cut(start, labels)
             fresh = fresh and not self._stirs(labels[start])
             truths, bounds, new = self._slots(labels[start:stop])
+            looked = everywhere(stop - start)
+            if checked is not None:
+                looked = self._looked(labels[start:stop], checked[start:stop])
             part = rows.part(start, stop) if stop - start < len(rows) else rows
-            self._learn_part(part, truths, bounds, found.part(start, stop), fresh)
             events.extend(new)
+            given = None if ids is None else ids[start:stop]
+            near_part = found.part(start, stop)
+            events.extend(self._learn_part(part, truths, bounds, looked, near_part, fresh, given))
             events.extend(self._advance())
             self._decide(part)
             fresh = False
@@ -208,7 +161,7 @@ class Model:
         else:
             learner = self.learner.frozen(spare if isinstance(spare, SmallLearner) else None)
         leaf_of = self.partitioner.leaf_of.copy()
-        return Frozen(self.labels, learner, leaf_of, self.position, self._threshold())
+        return Frozen(self.labels, learner, leaf_of, self.position)
 
     def describe(self, label: str, text: str | None) -> list[DriftEvent]:
         """Learn what a label means before its events come; None retires it."""
@@ -224,13 +177,10 @@ class Model:
         self._teach_description(slot)
         return events
 
-    def _threshold(self) -> float:
-        return 0.5 if self.settings.objective == "hamming" else self.learner.threshold
-
     def _match(self, rows: Rows) -> None:
         """Make the learner that the first rows ask for; labels may be described already."""
         if self.position == 0 and rows.width != self.learner.width:
-            small = SmallLearner(rows.width > 0, self.settings.seed, rows.width)
+            small = self._small(rows.width > 0, rows.width)
             self._rebuild(self._extreme(rows.width) if self.extreme else small)
 
     def _cut(self, start: int, labels: Sequence[Sequence[str]]) -> int:
@@ -259,6 +209,19 @@ class Model:
             bounds[at + 1] = len(slots)
         return np.array(slots, np.int32), bounds, new
 
+    def _looked(
+        self, labels: Sequence[Sequence[str]], checked: Sequence[Sequence[str] | None]
+    ) -> Looked:
+        """Slots of the labels looked for; all labels by name are the same as not saying which."""
+        each: list[list[int] | None] = []
+        for given, named in zip(labels, checked, strict=True):
+            slots = {self.labels.slot(name) for name in (*given, *(named or ()))}
+            if named is None or len(slots - {None}) == len(self.labels):
+                each.append(None)
+            else:
+                each.append(sorted(slot for slot in slots if slot is not None))
+        return pack(each)
+
     def _add(self, name: str) -> list[DriftEvent]:
         """Make room for a label that is new, or back from retirement."""
         known = self.labels.slot(name)
@@ -275,41 +238,72 @@ class Model:
         evidence = {"id": self.labels.ids[slot], "labels": total}
         return [DriftEvent("new_label", f"label/{name}", self.position, evidence)]
 
-    def _learn_part(self, rows: Rows, truths: Any, bounds: Any, near: Near, fresh: bool) -> None:
+    def _learn_part(
+        self, rows: Rows, truths: Any, bounds: Any, looked: Looked, near: Near, fresh: bool,
+        ids: Sequence[str] | None,
+    ) -> list[DriftEvent]:  # fmt: skip
         leaf_of = self.partitioner.leaf_of
         if isinstance(self.learner, ExtremeLearner):
-            slots, p = self.learner.learn(
-                rows, truths, bounds, leaf_of, near.slots, near.similar, fresh
+            slots, p, _ = self.learner.learn(
+                rows, truths, bounds, leaf_of, near.slots, near.similar, fresh, looked
             )
         else:
-            slots, p = ranked(self.learner.learn(rows, truths, bounds, leaf_of, fresh))
-            self._keep(rows, truths, bounds)
+            whole = self.learner.learn(rows, truths, bounds, leaf_of, fresh, looked)
+            slots, p, _ = ranked(whole, np.zeros(whole.shape, np.bool_))
+            self._keep(rows, truths, bounds, looked)
+        retired = np.array(sorted(self.labels.retired), np.int32)
+        known = len(self.labels)
+        suspects = self.suspicion.look(slots, p, truths, bounds, looked, retired, known)
+        told = [
+            self._suspicious(one, slots[one.at], p[one.at], None if ids is None else ids[one.at])
+            for one in suspects
+        ]
+        if looked.partial.any():
+            slots, p = only_known(slots, p, truths, bounds, looked)
         hit = np.zeros(len(truths), np.uint8)
         hits(slots, truths, bounds, hit)
         # Not the threshold in force: that one moves inside a part.
         empty = p[:, 0] > 0.5 if p.shape[1] else np.zeros(len(rows), np.bool_)
-        self.waiting.add(truths, bounds, hit, empty.astype(np.float32))
+        self.waiting.add(truths, bounds, hit, empty.astype(np.float32), looked)
         self.position += len(rows)
+        return told
+
+    def _suspicious(self, one: Suspect, slots: Any, p: Any, event: str | None) -> DriftEvent:
+        """What is told of a cell: where it stood, and what was likelier."""
+        above = range(min(_LIKELIER, len(slots) if one.rank < 0 else one.rank))
+        names = self.labels.names
+        evidence = {
+            "event": event,
+            "given": one.given,
+            "probability": float(p[one.rank]) if one.rank >= 0 else 0.0,
+            "rank": one.rank + 1 if one.rank >= 0 else None,
+            "likelier": [[names[slots[at]], float(p[at])] for at in above if slots[at] >= 0],
+            "partition": int(self.partitioner.leaf_of[one.slot]),
+            "score": one.score,
+            "bar": one.bar,
+        }
+        scope = f"label/{names[one.slot]}"
+        return DriftEvent("suspicious_label", scope, self.position + one.at, evidence)
 
     def _advance(self) -> list[DriftEvent]:
         """At a full chunk: drift, then partitions, from what was learnt in it."""
         if self.position % CHUNK:
             return []
         parts = Parts(self.labels, self.partitioner, self.drift, self.learner, self.position)
-        events, alarmed = react(parts, self.waiting)
+        events, alarmed = react(parts, self.waiting, self.reacting)
         if self.extreme:  # nobody looks at it before
             self.alarmed.extend(alarmed)
         return events
 
-    def _keep(self, rows: Rows, truths: Any, bounds: Any) -> None:
+    def _keep(self, rows: Rows, truths: Any, bounds: Any, looked: Looked) -> None:
         for i in range(len(rows)):
             truth = truths[bounds[i] : bounds[i + 1]]
             if rows.dense is not None:
-                self.recent.append((rows.dense[i], truth))
+                self.recent.append((rows.dense[i], truth, looked.of(i)))
             else:
-                low, high = rows.indptr[i], rows.indptr[i + 1]
-                row: Row = (rows.hashes[low:high], rows.raw[low:high], rows.terms[low:high])
-                self.recent.append((row, truth))
+                one = rows.part(i, i + 1)
+                row: Row = (one.hashes, one.raw, one.terms, one.words)
+                self.recent.append((row, truth, looked.of(i)))
 
     def _decide(self, rows: Rows) -> None:
         """Dense or sparse, looked at when 1, 2, 4, … 64 events were learnt."""
@@ -324,7 +318,7 @@ class Model:
             return
         dense = self.density[0] / (self.position * len(names)) >= _DENSE
         if isinstance(self.learner, SmallLearner) and dense != self.learner.dense:
-            self._rebuild(SmallLearner(dense, self.settings.seed))
+            self._rebuild(self._small(dense))
 
     def _become_extreme(self) -> None:
         self._rebuild(self._extreme(self.learner.width))
@@ -335,8 +329,13 @@ class Model:
     def _extreme(self, width: int) -> ExtremeLearner:
         s = self.settings
         return ExtremeLearner(
-            s.seed, width, s.exemplars, s.hash_bits, s.linear_bits, self.dimension
-        )
+            s.seed, width, s.exemplars, s.hash_bits, s.linear_bits, self.dimension,
+            CODES[s.objective], s.off,
+        )  # fmt: skip
+
+    def _small(self, dense: bool, width: int = 0) -> SmallLearner:
+        s = self.settings
+        return SmallLearner(dense, s.seed, width, CODES[s.objective], s.off)
 
     def _rebuild(self, learner: SmallLearner | ExtremeLearner) -> None:
         """Put another learner in place, taught the labels, descriptions and recent events."""
@@ -348,17 +347,21 @@ class Model:
             for slot in self.labels.retired:
                 learner.retire(slot, True)
         leaf_of = self.partitioner.leaf_of
-        for row, truth in self.recent:
-            rows = features.batch([row])
+        for row, truth, slots in self.recent:
+            rows, looked = features.batch([row]), pack([slots])
             bounds = np.array([0, len(truth)], np.int64)
             if isinstance(learner, ExtremeLearner):
                 near = nothing_near(1)
-                learner.learn(rows, truth, bounds, leaf_of, near.slots, near.similar, False)
+                learner.learn(rows, truth, bounds, leaf_of, near.slots, near.similar, False, looked)
             else:
-                learner.learn(rows, truth, bounds, leaf_of, False)
+                learner.learn(rows, truth, bounds, leaf_of, False, looked)
 
     def _teach_description(self, slot: int) -> None:
         dense = isinstance(self.learner, SmallLearner) and self.learner.dense
         if self.learner.width == 0 and not dense:  # words say nothing of a dense row
-            rows = features.stack([features.of_text(self.labels.descriptions[slot])])
-            self.learner.describe(rows, slot)
+            text = self.labels.descriptions[slot]
+            rows = features.stack([features.of_text(text)])
+            if isinstance(self.learner, ExtremeLearner):
+                self.learner.describe(rows, slot, features.names_in(text))
+            else:
+                self.learner.describe(rows, slot)

@@ -1,0 +1,83 @@
+"""A model's state at one moment, and how either learner scores rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stream import features
+from stream.features import Rows
+from stream.labels import LabelSpace
+from stream.learn.extreme.learner import ExtremeLearner
+from stream.learn.ranking import Scores, ranked
+from stream.learn.small.learner import SmallLearner
+from stream.types import Float32
+
+
+class Near(NamedTuple):
+    """What the prototype index found: label slots (n, k) int32, -1 for none, and similarities."""
+
+    slots: Any
+    similar: Float32
+
+    def part(self, start: int, stop: int) -> Near:
+        """Rows start to stop."""
+        return Near(self.slots[start:stop], self.similar[start:stop])
+
+
+class Frozen:
+    """A model's state at one moment, that can only predict. Not for two threads at once.
+
+    Names of labels are shared with the living model, which only appends to them; those from
+    `known` on came later.
+    """
+
+    def __init__(
+        self, labels: LabelSpace, learner: SmallLearner | ExtremeLearner, leaf_of: Any,
+        position: int,
+    ) -> None:  # fmt: skip
+        self.labels = labels
+        self.known = len(labels)
+        self.retired = frozenset(labels.retired)
+        self.learner = learner
+        self.counts = learner.counts()
+        self.leaf_of = leaf_of
+        self.position = position
+        self.threshold = learner.threshold
+
+    def embed(self, rows: Rows) -> Float32 | None:
+        """Unit embeddings (n, d) float32 for the prototype index; None while it is not asked."""
+        if isinstance(self.learner, ExtremeLearner) and rows.width == self.learner.width:
+            return self.learner.embed(rows)
+        return None
+
+    def predict(self, rows: Rows, near: Near | None = None) -> Scores:
+        """Score labels for each row."""
+        return score(self.learner, self.retired, self.leaf_of, rows, near)
+
+
+def score(
+    learner: SmallLearner | ExtremeLearner, retired: Collection[int], leaf_of: Any, rows: Rows,
+    near: Near | None,
+) -> Scores:  # fmt: skip
+    """Every label, or each row's shortlist, best first.
+
+    Rows of another kind than the learner's, such as vectors before the first event, say nothing.
+    """
+    if rows.width != learner.width:
+        rows = features.blank(len(rows), learner.width)
+    if isinstance(learner, ExtremeLearner):
+        found = nothing_near(len(rows)) if near is None else near
+        return Scores(*learner.predict(rows, leaf_of, found.slots, found.similar))
+    p, chosen = learner.predict(rows, leaf_of)
+    if retired:
+        p[:, sorted(retired)] = 0
+        chosen[:, sorted(retired)] = False
+    return ranked(p, chosen)
+
+
+def nothing_near(n: int) -> Near:
+    """No finds for n events."""
+    return Near(np.zeros((n, 0), np.int32), np.zeros((n, 0), np.float32))

@@ -1,0 +1,1 @@
+"""A Hoeffding adaptive tree over the features, for all labels at once."""
