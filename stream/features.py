@@ -97,6 +97,8 @@ class Rows:
 
     def part(self, start: int, stop: int) -> Rows:
         """Rows start to stop, as views."""
+        if start == 0 and stop == len(self):
+            return self
         if self.dense is not None:
             return Rows(self.indptr, self.hashes, self.raw, self.terms, self.dense[start:stop])
         low, high = self.indptr[start], self.indptr[stop]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from stream.learn.jit import kernel
 
 
 class Looked(NamedTuple):
@@ -25,6 +28,8 @@ class Looked(NamedTuple):
 
     def part(self, start: int, stop: int) -> Looked:
         """Events start to stop."""
+        if start == 0 and stop == len(self.partial):
+            return self
         return Looked(self.slots, self.bounds[start : stop + 1], self.partial[start:stop])
 
     def of(self, at: int) -> Any:
@@ -43,6 +48,7 @@ def pack(each: Sequence[Any]) -> Looked:
     return Looked(slots, bounds, np.array([slots is not None for slots in each], np.bool_))
 
 
+@lru_cache(64)
 def everywhere(n: int) -> Looked:
     """All labels, in n events."""
     return Looked(np.zeros(0, np.int32), np.zeros(n + 1, np.int64), np.zeros(n, np.bool_))
@@ -60,3 +66,12 @@ def only_known(slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked) -> 
         slots[i, : len(kept)], p[i, : len(kept)] = slots[i, kept], p[i, kept]
         slots[i, len(kept) :], p[i, len(kept) :] = -1, 0
     return slots, p
+
+
+@kernel
+def holds(slots: Any, label: int) -> bool:
+    """Whether a label is among slots."""
+    for slot in slots:  # noqa: SIM110  # kernels have no any()
+        if slot == label:
+            return True
+    return False

@@ -30,7 +30,7 @@ class Scores(NamedTuple):
 
 def ranked(p: Float32, chosen: Any) -> Scores:
     """A whole label space, (n, labels) each, likeliest first."""
-    scores = Scores(np.zeros(p.shape, np.int32), np.zeros_like(p), np.zeros_like(chosen))
+    scores = Scores(np.empty(p.shape, np.int32), np.empty_like(p), np.empty_like(chosen))
     _rank(p, chosen, *scores)
     return scores
 

@@ -37,7 +37,10 @@ class Changes:
 
     def add(self, truths: Any, bounds: Any, hit: Any, empty: Any, looked: Looked) -> None:
         """Gather learnt events, but for those of which no label is known."""
-        sizes = np.diff(bounds)
+        sizes = bounds[1:] - bounds[:-1]
+        if not looked.partial.any():
+            self.put(truths, sizes, hit, empty, looked.partial)
+            return
         told = ~looked.partial | (sizes > 0) | (np.diff(looked.bounds) > 0)
         self.put(truths, sizes[told], hit, empty[told], looked.partial[told])
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from stream.learn.arrays import Spec, Specs, allocate, dump, grow, power, restore
 from stream.learn.jit import kernel
-from stream.learn.looked import Looked
+from stream.learn.looked import Looked, holds
 
 KNOWN = 20  # times that a label was given before it is judged
 WARM_UP = 200  # events before the first is told
@@ -107,10 +107,12 @@ class Suspicion:
         self.scores = np.full(slots.shape, _NONE, np.float32)
         self.lost = np.full(len(truths), _NONE, np.float32)
         out = np.zeros((len(slots), 5))
-        _look(
+        told = _look(
             self.state, slots, p, truths, bounds, looked, retired, self._share, self.scores,
             self.lost, out,
         )  # fmt: skip
+        if not told:
+            return []
         found = np.flatnonzero(out[:, 0])
         return [
             Suspect(at, int(slot), state == 1, int(rank), score, bar)
@@ -141,14 +143,6 @@ def _logit(p: float) -> float:
 
 
 @kernel
-def _holds(slots: Any, label: int) -> bool:
-    for slot in slots:  # noqa: SIM110  # kernels have no any()
-        if slot == label:
-            return True
-    return False
-
-
-@kernel
 def _bar(passed: Any, share: float) -> float:
     """The lowest bin's edge that at most `share` of the mass lies at or above."""
     total = passed.sum()
@@ -163,7 +157,8 @@ def _bar(passed: Any, share: float) -> float:
 def _look(
     s: State, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, retired: Any,
     share: float, scores: Any, lost: Any, out: Any,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
+    before = s.sizes[TOLD]
     for i in range(len(slots)):
         truth = truths[bounds[i] : bounds[i + 1]]
         named = looked.slots[looked.bounds[i] : looked.bounds[i + 1]]
@@ -174,14 +169,14 @@ def _look(
             label = slots[i, at]
             if label < 0:
                 break
-            here = _holds(truth, label)
+            here = holds(truth, label)
             found += here
             if s.given[label] < KNOWN:
                 continue
             if here:
                 n = s.sizes[EVENTS] - s.sizes[PARTIAL] + s.looked[label]
                 score = _logit((s.given[label] + 0.5) / (n + 1.0)) - _logit(p[i, at])
-            elif (partial and not _holds(named, label)) or _holds(retired, label):
+            elif (partial and not holds(named, label)) or holds(retired, label):
                 continue
             else:
                 score = _logit(p[i, at])
@@ -191,7 +186,7 @@ def _look(
         if found < len(truth):
             seldom = np.log((s.totals[GIVEN] + 2.0) / (s.totals[LOST] + 1.0))
             for k in range(len(truth)):
-                if s.given[truth[k]] >= KNOWN and not _holds(slots[i], truth[k]):
+                if s.given[truth[k]] >= KNOWN and not holds(slots[i], truth[k]):
                     lost[bounds[i] + k] = seldom
                     if seldom > best:
                         best, slot, rank, given = seldom, truth[k], -1, True
@@ -202,6 +197,7 @@ def _look(
             out[i, 0] = 1 if given else 2
             out[i, 1], out[i, 2], out[i, 3], out[i, 4] = slot, rank, best, bar
         _count(s, truth, named, partial, len(truth) - found, best)
+    return s.sizes[TOLD] - before
 
 
 @kernel
@@ -219,5 +215,5 @@ def _count(s: State, truth: Any, named: Any, partial: bool, lost: int, best: flo
         for label in named:
             s.looked[label] += 1
         for label in truth:
-            if not _holds(named, label):
+            if not holds(named, label):
                 s.looked[label] += 1

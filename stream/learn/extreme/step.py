@@ -21,6 +21,7 @@ from stream.learn.extreme.scratch import (
 )
 from stream.learn.extreme.state import EVENTS, EXEMPLAR_LABELS, PARTIAL, STORED, Extreme
 from stream.learn.jit import kernel
+from stream.learn.looked import holds
 from stream.learn.odds import sigmoid
 
 _SHOWN_DECAY = 0.99
@@ -70,7 +71,7 @@ def learn(s: Extreme, t: Scratch, leaf_of: Any, truth: Any, looked: Any, partial
             if other == label:
                 y = 1.0
                 missed -= 1
-        if partial and y == 0 and not _holds(looked, label):
+        if partial and y == 0 and not holds(looked, label):
             t.residual[i] = 0
             continue
         t.residual[i] = t.p[i] - y
@@ -101,20 +102,12 @@ def learn(s: Extreme, t: Scratch, leaf_of: Any, truth: Any, looked: Any, partial
 
 
 @kernel
-def _holds(slots: Any, label: int) -> bool:
-    for slot in slots:  # noqa: SIM110  # kernels have no any()
-        if slot == label:
-            return True
-    return False
-
-
-@kernel
 def _count_looked(s: Extreme, truth: Any, looked: Any) -> None:
     s.sizes[PARTIAL] += 1
     for label in looked:
         s.labels.looked[label] += 1
     for label in truth:
-        if not _holds(looked, label):
+        if not holds(looked, label):
             s.labels.looked[label] += 1
 
 

@@ -33,6 +33,7 @@ from stream.learn.suspicion import Suspect, Suspicion
 from stream.types import DriftEvent, Float32
 
 CHUNK = 16
+_NONE = np.zeros(0, np.int32)
 _RECENT = 4_096  # events kept for teaching another learner
 _DECIDE = 64  # events in which dense or sparse is decided
 _LIKELIER = 3  # labels named beside a suspicious one
@@ -116,7 +117,6 @@ class Model:
         checked
             The labels looked for in each event, None for all: nothing is learnt of others that
             were not given. Labels that the model does not know are passed over, not made.
-
         ids
             Ids of the events, for what is told of suspicious labels.
 
@@ -138,7 +138,7 @@ class Model:
             looked = everywhere(stop - start)
             if checked is not None:
                 looked = self._looked(labels[start:stop], checked[start:stop])
-            part = rows.part(start, stop) if stop - start < len(rows) else rows
+            part = rows.part(start, stop)
             events.extend(new)
             given = None if ids is None else ids[start:stop]
             near_part = found.part(start, stop)
@@ -249,9 +249,10 @@ class Model:
             )
         else:
             whole = self.learner.learn(rows, truths, bounds, leaf_of, fresh, looked)
-            slots, p, _ = ranked(whole, np.zeros(whole.shape, np.bool_))
+            slots, p, _ = ranked(whole, np.empty(whole.shape, np.bool_))
             self._keep(rows, truths, bounds, looked)
-        retired = np.array(sorted(self.labels.retired), np.int32)
+        gone = self.labels.retired
+        retired = np.array(sorted(gone), np.int32) if gone else _NONE
         known = len(self.labels)
         suspects = self.suspicion.look(slots, p, truths, bounds, looked, retired, known)
         told = [

@@ -35,13 +35,17 @@ def mix(mixture: Mixture, z: Any, leaf_of: Any, labels: int, local: bool, out: A
 @fast_kernel
 def _curvature(h: Any, z: Any, p: Any, labels: int) -> None:
     """h += Σ_l max(p(1-p), 0.002)·z zᵀ, the lower half, then mirrored."""
+    curve = np.empty(labels, np.float32)
+    for label in range(labels):
+        curve[label] = max(p[label] * (1 - p[label]), np.float32(0.002))
+    weighed = np.empty(labels, np.float32)
     for i in range(EXPERTS):
+        for label in range(labels):
+            weighed[label] = curve[label] * z[i, label]
         for j in range(i + 1):
             total = 0.0
             for label in range(labels):
-                total += (
-                    max(p[label] * (1 - p[label]), np.float32(0.002)) * z[i, label] * z[j, label]
-                )
+                total += weighed[label] * z[j, label]
             h[i, j] += total
             h[j, i] = h[i, j]
 

@@ -89,8 +89,9 @@ def nearest_dense(
     for slot in range(n):
         square = own + memory.norm[slot] - 2 * sums[slot]
         sums[slot] = 0
-        score = -np.sqrt(max(square, 0.0))
-        found = _offer(best, who, found, MOST, score, slot)
+        found = _offer(best, who, found, MOST, -max(square, 0.0), slot)
+    for at in range(found):
+        best[at] = -np.sqrt(-best[at])
     return found
 
 
@@ -113,9 +114,10 @@ def nearest_binned(
     _differences(memory.bins, own, n, d, sums)
     found = 0
     for slot in range(n):
-        score = -np.sqrt(2.0 * sums[slot] / max(d, 1))
+        found = _offer(best, who, found, 10, -sums[slot], slot)
         sums[slot] = 0
-        found = _offer(best, who, found, 10, score, slot)
+    for at in range(found):
+        best[at] = -np.sqrt(-2.0 * best[at] / max(d, 1))
     return found
 
 

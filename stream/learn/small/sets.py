@@ -164,10 +164,11 @@ def gather(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int, found: in
     c.m[1] = -1
     if size <= CARRIED:
         c.m[1] = _offer(c, half[:size], key_of(half[:size]))
-    few, many = 0.0, 0.0
+    few, many = float(min(found, 5)), 0.0
+    weight = np.empty(found)
     for k in range(found):
-        many += np.exp(beta * (c.best[k] - c.best[0]))
-        few += 1.0 if k < 5 else 0.0
+        weight[k] = np.exp(beta * (c.best[k] - c.best[0]))
+        many += weight[k]
     for k in range(found):
         slot = c.who[k]
         if sets.n[slot] < 0:
@@ -182,7 +183,7 @@ def gather(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int, found: in
         if at >= 0:
             if k < 5:
                 c.votes[at, 0] += 1.0 / few
-            c.votes[at, 1] += np.exp(beta * (c.best[k] - c.best[0])) / many
+            c.votes[at, 1] += weight[k] / many
     for k in range(min(_LAST, sizes[STORED])):
         slot = (sizes[STORED] - 1 - k) % WINDOW
         if sets.n[slot] >= 0:

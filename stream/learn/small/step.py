@@ -28,6 +28,8 @@ from stream.learn.tree.state import Room, room
 
 # rate and initial accumulator of the four logistics, for sparse and for dense rows
 _RATES = ((1.0, 1.0, 0.5, 1.0), (0.2, 0.2, 0.3, 0.2))
+_EMA = (0.2, 0.05)  # rates of the decayed means
+_NOTHING = 1e-8  # a mean below it is zero
 TREE = 15  # place of the tree among the experts
 _STARTS = ((1e-3, 1e-3, 0.05, 1e-3), (1e-3, 1e-3, 1e-3, 1e-3))
 
@@ -325,8 +327,11 @@ def _learn_sequence(s: Small, t: Scratch, truth: Any, partial: bool, real: int) 
             continue
         memory.mcount[row, label] = 0.98 * memory.mcount[row, label] + t.y[label]
         memory.last[label] = t.y[label]
-        memory.ema[0, label] = 0.8 * memory.ema[0, label] + 0.2 * t.y[label]
-        memory.ema[1, label] = 0.95 * memory.ema[1, label] + 0.05 * t.y[label]
+        for e in range(2):
+            rate = _EMA[e]
+            mean = (1 - rate) * memory.ema[e, label] + rate * t.y[label]
+            # Denormal numbers would slow down all that is multiplied by them.
+            memory.ema[e, label] = mean if mean > _NOTHING else 0.0
         memory.count[label] += t.y[label]
     if not partial:
         sets.count(s.sizes, s.sets, truth)
