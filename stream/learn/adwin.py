@@ -32,7 +32,7 @@ class Bank(NamedTuple):
     sum: Any  # (detectors,) float64
     variance: Any  # (detectors,) float64, squared deviations of the window
     ticks: Any  # (detectors,) int64
-    quiet: Any  # (detectors,) int64 values until alarms are heard again
+    quiet: Any  # (detectors,) int64 values of warm-up left; below 0 since an alarm, see `drift`
 
 
 SPECS: Specs = {
@@ -166,8 +166,8 @@ def _cut_once(bank: Bank, d: int, delta: float) -> bool:
 
 
 @kernel
-def newest(bank: Bank, d: int) -> int:
-    """Values since the likeliest moment of change inside the window of detector d.
+def narrow(bank: Bank, d: int) -> None:
+    """Drop from the window of detector d what came before the likeliest moment of a rise.
 
     A cut drops no more than what it must, so that values from before the change stay; the
     likeliest moment is where the sum of squares between both sides is largest.
@@ -182,10 +182,11 @@ def newest(bank: Bank, d: int) -> int:
             u0 += bank.total[d, level, k]
             n1 = width - n0
             if n1 < 1:
-                return since
+                break
             away = (whole - u0) / n1 - u0 / n0
             between = n0 * n1 / width * away * away
             if away > 0 and between > most:
                 most = between
                 since = np.int64(n1)
-    return since
+    while bank.width[d] > since:
+        _forget(bank, d)

@@ -23,7 +23,8 @@ from stream.learn.arrays import allocate, dump, grow, power, restore
 from stream.learn.jit import kernel
 
 WARM_UP = 200  # values of a detector before its first alarm
-COOL_DOWN = 500  # values after an alarm
+COOL_DOWN = 250  # values after an alarm
+EXPLAINED = 500  # values after an alarm in which the stream's detector leaves the partition out
 EVERY = 8  # values between looks for a change
 HOLD = 512  # events for which a partition may come forward before the stream is alarmed
 RISE = 0.1  # of a partition's loss, at least
@@ -132,7 +133,7 @@ def _update(
         for k in range(low, high):
             total += hits[k]
             leaf = leaf_of[truths[k]]
-            explained |= leaf >= 0 and bank.quiet[leaf + 1] > WARM_UP  # so long only by an alarm
+            explained |= leaf >= 0 and bank.quiet[leaf + 1] < 0
             first = leaf >= 0
             inside, hit = 0, 0
             for other in range(low, high):
@@ -172,16 +173,17 @@ def _add(
     bank: adwin.Bank, d: int, loss: float, delta: float, rise: float, means: Any, out: Any,
     found: int,
 ) -> int:  # fmt: skip
-    bank.quiet[d] = max(0, bank.quiet[d] - 1)
+    bank.quiet[d] -= np.sign(bank.quiet[d])
+    deaf = bank.quiet[d] > 0 or bank.quiet[d] < COOL_DOWN - EXPLAINED
     width, total = bank.width[d] + 1, bank.sum[d] + loss
-    if not adwin.update(bank, d, loss, delta, means, EVERY) or bank.quiet[d] > 0:
+    if not adwin.update(bank, d, loss, delta, means, EVERY) or deaf:
         return found
-    before = (total - bank.sum[d]) / (width - bank.width[d])  # of what was cut off
-    if means[1] - before < rise:
+    if means[1] - (total - bank.sum[d]) / (width - bank.width[d]) < rise:  # over what was cut off
         return found
-    bank.quiet[d] = COOL_DOWN
+    adwin.narrow(bank, d)
+    bank.quiet[d] = -EXPLAINED
     out[found, 0] = d - 1
-    out[found, 1] = before
-    out[found, 2] = means[1]
-    out[found, 3] = adwin.newest(bank, d)
+    out[found, 1] = (total - bank.sum[d]) / (width - bank.width[d])
+    out[found, 2] = bank.sum[d] / bank.width[d]
+    out[found, 3] = bank.width[d]
     return found + 1

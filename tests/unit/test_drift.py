@@ -302,3 +302,13 @@ def test_a_global_alarm_boosts_all_and_forgets_nothing(
         boost, forget = learner.state.mixture.boost, learner.state.memory.forget
     assert boost[:6].tolist() == [BOOST] * 5 + [1]
     assert (forget == -1).all()
+
+
+def test_a_second_change_after_the_cool_down_names_its_partition_again() -> None:
+    """What a partition has alarmed for is not heard by the stream's detector meanwhile."""
+    feed = Feed(1)
+    feed.hits(0, rate(600, 0.9))
+    first = feed.hits(0, rate(100, 0.1, 1))
+    feed.hits(0, rate(350, 0.9, 2))
+    second = feed.hits(0, rate(100, 0.1, 3))
+    assert [alarm.leaf for alarm in first + second] == [0, 0]
