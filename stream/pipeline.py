@@ -1,4 +1,8 @@
-"""One step for one micro-batch: predict all, then learn what is labelled. No I/O, no clock.
+"""One step for one micro-batch: predict and learn. No I/O, no clock.
+
+An event that comes with its labels is predicted just before it is learnt, with all that came
+before it; so its prediction does not depend on where micro-batches are cut. All others are
+predicted with the state before the batch.
 
 The prototype index adds candidates to the model's shortlists, and what is learnt moves the
 prototypes; the index exists once the label space is too large to score whole.
@@ -7,18 +11,17 @@ prototypes; the index exists once the label space is too large to score whole.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from stream import features
 from stream.config import Settings
 from stream.errors import BraidError, InvalidRecord
 from stream.features import AnyRow, Featurizer, Rows
+from stream.labels import LabelSpace
 from stream.learn.delayed import Outcome, WaitingRoom
-from stream.learn.model import CHUNK, Frozen, Model, Near
-from stream.learn.ranking import Scores
+from stream.learn.model import CHUNK, Model, Near
+from stream.learn.ranking import Judged, Scores
 from stream.retrieval import Retrieval
 from stream.types import Description, DriftEvent, Example, Float32, Prediction, Scored
 
@@ -56,6 +59,7 @@ class _Lesson:
     id: str
     labels: tuple[str, ...]
     checked: tuple[str, ...] | None
+    predict: bool
 
 
 @dataclass
@@ -84,11 +88,9 @@ class Pipeline:
         self.model = Model(settings.learn, settings.index.dimension)
         self.room = WaitingRoom(settings.learn.waiting, settings.learn.waiting_bytes)
         self.retrieval: Retrieval | None = None
-        self._alone: tuple[AnyRow, _Asked] | None = None
-        """The row that was predicted alone, just before it is learnt."""
 
     def step(self, items: Sequence[Item]) -> Outcomes:
-        """Predict the batch with the state before it, then learn it, in order."""
+        """Predict and learn a batch; what comes labelled is predicted as it is learnt, in order."""
         out = Outcomes()
         events = [
             (at, item)
@@ -97,7 +99,12 @@ class Pipeline:
         ]
         made = {at: self._row(at, item, out) for at, item in events}
         rows = {at: row for at, row in made.items() if row is not None}
-        self._predict([(at, item) for at, item in events if item.predict and at in rows], rows, out)
+        ahead = [
+            (at, item)
+            for at, item in events
+            if item.predict and at in rows and not _comes_labelled(item)
+        ]
+        self._predict(ahead, rows, out)
         self._learn(items, rows, out)
         return out
 
@@ -146,12 +153,12 @@ class Pipeline:
             return
         asked = self._ask(features.batch([rows[at] for at, _ in chosen]))
         scores = self.model.predict(asked.rows, asked.near)
-        self._alone = (rows[chosen[0][0]], asked) if len(chosen) == 1 else None
-        k, retired = self.settings.learn.top_k, self.model.labels.retired
+        k = self.settings.learn.top_k
         for n, (at, item) in enumerate(chosen):
             assert isinstance(item.what, Example), "descriptions are not predicted"
-            made = prediction(self.model, retired, scores, n, item.what.id, k, item.late)
-            out.predictions[at] = made
+            out.predictions[at] = prediction(
+                self.model.labels, self.model.position, scores, n, item.what.id, k, item.late
+            )
 
     def _learn(self, items: Sequence[Item], rows: Mapping[int, AnyRow], out: Outcomes) -> None:
         """Learn runs of labelled events together, all else in its place between them."""
@@ -167,7 +174,9 @@ class Pipeline:
             if labelled is not None:
                 row = rows.get(at)  # none for feedback: its event came earlier
                 row = self.featurizer.row(labelled) if row is None else row
-                run.append(_Lesson(at, row, labelled.id, labelled.labels or (), labelled.checked))
+                asked = item.predict and _comes_labelled(item)
+                known = labelled.labels or ()
+                run.append(_Lesson(at, row, labelled.id, known, labelled.checked, asked))
         self._flush(run, out)
 
     def _labelled(self, example: Example, usable: bool, out: Outcomes) -> Example | None:
@@ -210,18 +219,18 @@ class Pipeline:
 
     def _learn_together(self, part: Sequence[_Lesson], out: Outcomes) -> None:
         """Candidates from the index, the model, then the prototypes."""
-        alone, self._alone = self._alone, None
-        if alone is not None and len(part) == 1 and part[0].row is alone[0]:
-            asked = alone[1]
-        else:
-            asked = self._ask(features.batch([one.row for one in part]))
+        asked = self._ask(features.batch([one.row for one in part]))
         model, before = self.model, self.model.position
         labels = [one.labels for one in part]
         checked = [one.checked for one in part]
         given = checked if any(one is not None for one in checked) else None
-        out.drift.extend(
-            model.learn(asked.rows, labels, asked.near, given, [one.id for one in part])
-        )
+        judged: list[Judged] = []
+        try:
+            out.drift.extend(
+                model.learn(asked.rows, labels, asked.near, given, [one.id for one in part], judged)
+            )
+        finally:  # what was learnt before something broke is not learnt again
+            self._tell(part, judged, out)
         if not model.extreme:
             return
         embedded = model.embed(asked.rows) if asked.embedded is None else asked.embedded
@@ -236,9 +245,19 @@ class Pipeline:
             retrieval.discount(model.labels.ids_of(slots))
         model.alarmed.clear()
 
+    def _tell(self, part: Sequence[_Lesson], judged: Sequence[Judged], out: Outcomes) -> None:
+        """Predictions of the lessons that were to have one."""
+        k, labels = self.settings.learn.top_k, self.model.labels
+        lessons = iter(part)
+        for position, scores in judged:
+            for n in range(len(scores.slots)):
+                one = next(lessons)
+                if one.predict:
+                    made = prediction(labels, position + n, scores, n, one.id, k)
+                    out.predictions[one.at] = made
+
     def describe(self, description: Description) -> list[DriftEvent]:
         """Learn what a label means, or retire it."""
-        self._alone = None
         events = self.model.describe(description.label, description.text)
         slot = self.model.labels.slot(description.label)
         if self.retrieval is not None and slot is not None:
@@ -281,17 +300,21 @@ def _broken(error: Exception) -> InvalidRecord:
     return InvalidRecord("pipeline", f"{type(error).__name__}: {error}")
 
 
+def _comes_labelled(item: Item) -> bool:
+    """Whether an event is to be learnt with labels of its own."""
+    what = item.what
+    own = isinstance(what, Example) and what.labels is not None and not what.is_feedback
+    return item.learn and own
+
+
 def prediction(
-    model: Model | Frozen, retired: Collection[int], scores: Scores, at: int, identity: str,
-    k: int, late: bool = False,
+    labels: LabelSpace, position: int, scores: Scores, at: int, identity: str, k: int,
+    late: bool = False,
 ) -> Prediction:  # fmt: skip
     """Row `at` of scores as a prediction with labels by name."""
-    slots, p, picked = scores.slots[at], scores.p[at], scores.chosen[at]
-    names = model.labels.names
-    if retired:
-        stays = np.isin(slots, list(retired), invert=True)
-        slots, p, picked = slots[stays], p[stays], picked[stays]
+    slots, p = scores.slots[at], scores.p[at]
+    names = labels.names
     first = zip(slots[:k].tolist(), p[:k].tolist(), strict=True)
-    top = tuple(Scored(names[slot], score) for slot, score in first if slot >= 0)
-    chosen = tuple(names[slot] for slot in slots[picked].tolist())
-    return Prediction(identity, top, chosen, model.position, late)
+    top = tuple([Scored(names[slot], score) for slot, score in first if slot >= 0])
+    chosen = tuple([names[slot] for slot in slots[scores.chosen[at]].tolist()])
+    return Prediction(identity, top, chosen, position, late)

@@ -69,7 +69,7 @@ class ModelView:
                 near = self._retrieval.near(embedded, self._frozen.labels)
             scores = self._frozen.predict(rows, near)
         return [
-            prediction(self._frozen, self._frozen.retired, scores, at, example.id, k)
+            prediction(self._frozen.labels, self.position, scores, at, example.id, k)
             for at, example in enumerate(examples)
         ]
 

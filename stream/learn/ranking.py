@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,21 +29,40 @@ class Scores(NamedTuple):
     chosen: Any
 
 
-def ranked(p: Float32, chosen: Any) -> Scores:
-    """A whole label space, (n, labels) each, likeliest first."""
+class Judged(NamedTuple):
+    """Scores of events in a row, each as it was just before the event was learnt.
+
+    `position` is the model's at the first of them.
+    """
+
+    position: int
+    scores: Scores
+
+
+def ranked(p: Float32, chosen: Any, retired: Collection[int] = ()) -> Scores:
+    """A whole label space, (n, labels) each, likeliest first, without retired labels."""
+    gone = np.zeros(p.shape[1], np.bool_)
+    if retired:
+        gone[[slot for slot in retired if slot < len(gone)]] = True
     scores = Scores(np.empty(p.shape, np.int32), np.empty_like(p), np.empty_like(chosen))
-    _rank(p, chosen, *scores)
+    _rank(p, chosen, gone, *scores)
     return scores
 
 
 @kernel
-def _rank(p: Any, chosen: Any, slots: Any, sorted_p: Any, picked: Any) -> None:
+def _rank(p: Any, chosen: Any, gone: Any, slots: Any, sorted_p: Any, picked: Any) -> None:
     for i in range(len(p)):
         order = np.argsort(-p[i], kind="mergesort")
-        for at in range(len(order)):
-            slots[i, at] = order[at]
-            sorted_p[i, at] = p[i, order[at]]
-            picked[i, at] = chosen[i, order[at]]
+        n = 0
+        for slot in order:
+            if not gone[slot]:
+                slots[i, n] = slot
+                sorted_p[i, n] = p[i, slot]
+                picked[i, n] = chosen[i, slot]
+                n += 1
+        slots[i, n:] = -1
+        sorted_p[i, n:] = 0
+        picked[i, n:] = False
 
 
 @kernel

@@ -85,8 +85,7 @@ class Suspicion:
         """The same of each given label that was not scored."""
 
     def look(
-        self, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, retired: Any,
-        labels: int,
+        self, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, labels: int
     ) -> list[Suspect]:  # fmt: skip
         """Score events in order.
 
@@ -97,8 +96,6 @@ class Suspicion:
             were just before each event was learnt.
         truths, bounds, looked
             What was given and looked for; see `Model.learn`.
-        retired
-            Slots of retired labels, which are not missed.
         labels
             Labels known.
         """
@@ -108,8 +105,7 @@ class Suspicion:
         self.lost = np.full(len(truths), _NONE, np.float32)
         out = np.zeros((len(slots), 5))
         told = _look(
-            self.state, slots, p, truths, bounds, looked, retired, self._share, self.scores,
-            self.lost, out,
+            self.state, slots, p, truths, bounds, looked, self._share, self.scores, self.lost, out,
         )  # fmt: skip
         if not told:
             return []
@@ -155,8 +151,8 @@ def _bar(passed: Any, share: float) -> float:
 
 @kernel
 def _look(
-    s: State, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, retired: Any,
-    share: float, scores: Any, lost: Any, out: Any,
+    s: State, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, share: float,
+    scores: Any, lost: Any, out: Any,
 ) -> int:  # fmt: skip
     before = s.sizes[TOLD]
     for i in range(len(slots)):
@@ -176,7 +172,7 @@ def _look(
             if here:
                 n = s.sizes[EVENTS] - s.sizes[PARTIAL] + s.looked[label]
                 score = _logit((s.given[label] + 0.5) / (n + 1.0)) - _logit(p[i, at])
-            elif (partial and not holds(named, label)) or holds(retired, label):
+            elif partial and not holds(named, label):
                 continue
             else:
                 score = _logit(p[i, at])

@@ -43,11 +43,9 @@ def teach(learner: Any, label: int, at: int, width: int) -> None:
     truth = np.array([label], np.int32)
     if isinstance(learner, ExtremeLearner):
         near = nothing_near(1)
-        learner.learn(
-            row(label, at, width), truth, bounds, NO_LEAF, near.slots, near.similar, False
-        )
+        learner.learn(row(label, at, width), truth, bounds, NO_LEAF, near.slots, near.similar)
     else:
-        learner.learn(row(label, at, width), truth, bounds, NO_LEAF, False)
+        learner.learn(row(label, at, width), truth, bounds, NO_LEAF)
 
 
 def score(learner: Any, asked: int, width: int) -> float:

@@ -42,15 +42,35 @@ def test_learns_to_tag_in_small_and_extreme_spaces(labels: int) -> None:
     assert right >= 0.9 * labels
 
 
-def test_a_batch_is_predicted_with_the_state_before_it() -> None:
+def test_labelled_events_are_predicted_with_all_that_came_before_them() -> None:
     pipeline = Pipeline(settings())
-    out = pipeline.step([event(n, "only") for n in range(5)])
-    assert all(not made.top for made in out.predictions.values())
-    assert {made.position for made in out.predictions.values()} == {0}
+    out = pipeline.step([*(event(n, "only") for n in range(5)), event(5)])
+    tops = [[scored.label for scored in out.predictions[n].top] for n in range(6)]
+    assert tops == [[], ["only"], ["only"], ["only"], ["only"], []]
+    assert [out.predictions[n].position for n in range(6)] == [0, 1, 2, 3, 4, 0]
     assert out.learnt == 5
     later = pipeline.step([event(9, "only")]).predictions[0]
     assert later.position == 5
     assert later.top[0].label == "only"
+
+
+@pytest.mark.parametrize("labels", [3, 40])
+@pytest.mark.parametrize("size", [5, 16, 100])
+def test_predictions_do_not_depend_on_where_batches_are_cut(labels: int, size: int) -> None:
+    rng = np.random.default_rng(3)
+    items = [event(n, f"l{rng.integers(1 + n * labels // 200)}") for n in range(200)]
+    items[120:120] = [Item(Description("l1", None)), Item(Description("l2", "topicl2 wordl2"))]
+    without_index = settings(neighbours=0)
+
+    def predicted(cut: int) -> list[object]:
+        pipeline, made = Pipeline(without_index), []
+        for start in range(0, len(items), cut):
+            part = items[start : start + cut]
+            out = pipeline.step(part).predictions
+            made += [out[n] for n in range(len(part)) if n in out]
+        return made
+
+    assert predicted(size) == predicted(1)
 
 
 def test_predicting_alone_changes_nothing() -> None:

@@ -256,8 +256,11 @@ def test_lag_that_cannot_be_asked_for_is_the_last_known(world: World) -> None:
 def test_event_that_breaks_the_pipeline_is_tried_alone_then_dead_lettered(
     world: World, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
-    world.produce(30, bad_every=99)
-    poison = world.ids[11]
+    poison = "poison"
+    labels = {} if stage == "predict" else {"labels": ["deadly"]}  # labelled ones are not asked
+    world.produce(11, bad_every=99)
+    put(world, {"id": poison, "text": "arsenic and old lace"} | labels)
+    world.produce(18, bad_every=99)
     member = world.member()
     pipeline = member.runner.pipeline
     rows: list[Any] = []
@@ -289,16 +292,15 @@ def test_event_that_breaks_the_pipeline_is_tried_alone_then_dead_lettered(
         if at < 0:
             return learn(batch, labels, near, *more)
         if at > 0:
-            learn(batch.part(0, at), labels[:at], None if near is None else near.part(0, at))
+            learned = None if near is None else near.part(0, at)
+            learn(batch.part(0, at), labels[:at], learned, *more)
         raise ZeroDivisionError("poison")
 
     monkeypatch.setattr(pipeline.featurizer, "row", marked)
     monkeypatch.setattr(pipeline.model, "predict", fragile_predict)
     monkeypatch.setattr(pipeline.model, "learn", fragile_learn)
     member.finish()
-    assert sorted(str(r.key, "ascii") for r in published(world)) == sorted(
-        set(world.ids) - {poison}
-    )
+    assert sorted(str(r.key, "ascii") for r in published(world)) == sorted(world.ids)
     (dead,) = published(world, TOPICS.dead_letters)
     assert (dead.key, dict(dead.headers)["reason"]) == (poison.encode(), b"pipeline")
     assert dict(dead.headers)["detail"] == b"ZeroDivisionError: poison"
@@ -345,8 +347,8 @@ def test_left_over_writes_are_removed_at_the_start(world: World) -> None:
 def test_prediction_too_large_for_its_topic_does_not_stop_the_stream(tmp_path: Path) -> None:
     world = World(tmp_path, partitions=1)
     world.broker.topic(TOPICS.predictions).record_bytes = 600
-    put(world, {"id": "x" * 250, "text": "a", "labels": [f"{n}" * 200 for n in range(5)]})
     put(world, {"id": "y" * 200, "text": "a"}, {"id": "z", "text": "other", "labels": []})
+    put(world, {"id": "x" * 250, "text": "a", "labels": [f"{n}" * 200 for n in range(5)]})
     member = world.member()
     member.turns(1)
     put(world, {"id": "big", "text": "a"})

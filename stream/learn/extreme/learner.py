@@ -127,7 +127,7 @@ class ExtremeLearner:
 
     def learn(
         self, rows: Rows, truths: Any, bounds: Any, leaf_of: Any, near: Any, similar: Any,
-        fresh: bool, looked: Looked | None = None,
+        looked: Looked | None = None,
     ) -> Shortlists:  # fmt: skip
         """Learn events in order; returns what each scored just before it was learnt.
 
@@ -137,7 +137,7 @@ class ExtremeLearner:
         _learn(
             self.state, self._scratch, leaf_of, *parts(rows), truths, bounds,
             everywhere(len(rows)) if looked is None else looked, near, similar,
-            self.objective, fresh, found,
+            self.objective, found,
         )  # fmt: skip
         return found
 
@@ -354,14 +354,12 @@ def _predict(
 def _learn(
     s: Extreme, t: Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
     words: Any, spans: Any, truths: Any, bounds: Any, looked: Looked, near: Any, similar: Any,
-    objective: int,
-    fresh: bool, found: Shortlists,
+    objective: int, found: Shortlists,
 ) -> None:  # fmt: skip
     for i in range(len(found.slots)):
-        if i > 0 or not fresh:
-            _prepare(s, t, i, indptr, hashes, terms, dense)
-            _seek(s, t)
-            step.forward(s, t, leaf_of, words[spans[i] : spans[i + 1]], near[i], similar[i])
+        _prepare(s, t, i, indptr, hashes, terms, dense)
+        _seek(s, t)
+        step.forward(s, t, leaf_of, words[spans[i] : spans[i + 1]], near[i], similar[i])
         _report(s, t, objective, found, i)
         truth = truths[bounds[i] : bounds[i + 1]]
         named = looked.slots[looked.bounds[i] : looked.bounds[i + 1]]

@@ -26,14 +26,13 @@ from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.looked import Looked, everywhere, only_known, pack
 from stream.learn.model.frozen import Frozen, Near, nothing_near, score
 from stream.learn.partitions.partitioner import Partitioner
-from stream.learn.ranking import Scores, hits, ranked
+from stream.learn.ranking import Judged, Scores, hits, ranked
 from stream.learn.reaction import Changes, Parts, react
 from stream.learn.small.learner import SmallLearner
 from stream.learn.suspicion import Suspect, Suspicion
 from stream.types import DriftEvent, Float32
 
 CHUNK = 16
-_NONE = np.zeros(0, np.int32)
 _RECENT = 4_096  # events kept for teaching another learner
 _DECIDE = 64  # events in which dense or sparse is decided
 _LIKELIER = 3  # labels named beside a suspicious one
@@ -75,8 +74,6 @@ class Model:
         """Label slots of each alarm since the pipeline last looked."""
         self.density: tuple[int, set[int]] = (0, set())
         """Named values, and distinct features, of the first events."""
-        self._predicted: tuple[Rows, Near | None] | None = None
-        """What the learner's scratch holds the forward pass of."""
 
     @property
     def extreme(self) -> bool:
@@ -88,21 +85,17 @@ class Model:
         self._match(rows)
         if not isinstance(self.learner, ExtremeLearner) or rows.width != self.learner.width:
             return None
-        if self._predicted is not None and self._predicted[0] is not rows:
-            self._predicted = None  # other rows take the scratch
         return self.learner.embed(rows)
 
     def predict(self, rows: Rows, near: Near | None = None) -> Scores:
         """Score labels for each row; changes nothing that learning would see."""
         self._match(rows)
-        scores = score(self.learner, self.labels.retired, self.partitioner.leaf_of, rows, near)
-        fits = len(rows) == 1 and rows.width == self.learner.width
-        self._predicted = (rows, near) if fits else None
-        return scores
+        return score(self.learner, self.labels.retired, self.partitioner.leaf_of, rows, near)
 
     def learn(
         self, rows: Rows, labels: Sequence[Sequence[str]], near: Near | None = None,
         checked: Sequence[Sequence[str] | None] | None = None, ids: Sequence[str] | None = None,
+        judged: list[Judged] | None = None,
     ) -> list[DriftEvent]:  # fmt: skip
         """Learn events in order.
 
@@ -119,6 +112,9 @@ class Model:
             were not given. Labels that the model does not know are passed over, not made.
         ids
             Ids of the events, for what is told of suspicious labels.
+        judged
+            Takes what `predict` would have said of each event just before it was learnt; the
+            learner has to know that anyway. Where learning breaks, of those learnt before.
 
         Returns
         -------
@@ -127,13 +123,14 @@ class Model:
         """
         self._match(rows)
         events: list[DriftEvent] = []
-        seen, self._predicted = self._predicted, None
-        fresh = seen is not None and seen[0] is rows and seen[1] is near
         found = nothing_near(len(rows)) if near is None else near
         start = 0
         while start < len(rows):
             stop = self._cut(start, labels)
-            fresh = fresh and not self._stirs(labels[start])
+            before = None
+            if judged is not None and self._stirs(labels[start]):  # it was not there to be scored
+                before = self.predict(rows.part(start, start + 1), found.part(start, start + 1))
+                stop = start + 1
             truths, bounds, new = self._slots(labels[start:stop])
             looked = everywhere(stop - start)
             if checked is not None:
@@ -141,11 +138,13 @@ class Model:
             part = rows.part(start, stop)
             events.extend(new)
             given = None if ids is None else ids[start:stop]
-            near_part = found.part(start, stop)
-            events.extend(self._learn_part(part, truths, bounds, looked, near_part, fresh, given))
+            position, near_part = self.position, found.part(start, stop)
+            told, scores = self._learn_part(part, truths, bounds, looked, near_part, given)
+            events.extend(told)
+            if judged is not None:
+                judged.append(Judged(position, scores if before is None else before))
             events.extend(self._advance())
             self._decide(part)
-            fresh = False
             start = stop
         return events
 
@@ -165,7 +164,6 @@ class Model:
 
     def describe(self, label: str, text: str | None) -> list[DriftEvent]:
         """Learn what a label means before its events come; None retires it."""
-        self._predicted = None
         if text is None:
             slot = self.labels.retire(label)
             if slot is not None and isinstance(self.learner, ExtremeLearner):
@@ -239,22 +237,21 @@ class Model:
         return [DriftEvent("new_label", f"label/{name}", self.position, evidence)]
 
     def _learn_part(
-        self, rows: Rows, truths: Any, bounds: Any, looked: Looked, near: Near, fresh: bool,
+        self, rows: Rows, truths: Any, bounds: Any, looked: Looked, near: Near,
         ids: Sequence[str] | None,
-    ) -> list[DriftEvent]:  # fmt: skip
+    ) -> tuple[list[DriftEvent], Scores]:  # fmt: skip
         leaf_of = self.partitioner.leaf_of
         if isinstance(self.learner, ExtremeLearner):
-            slots, p, _ = self.learner.learn(
-                rows, truths, bounds, leaf_of, near.slots, near.similar, fresh, looked
+            found = self.learner.learn(
+                rows, truths, bounds, leaf_of, near.slots, near.similar, looked
             )
+            scores = Scores(*found)
         else:
-            whole = self.learner.learn(rows, truths, bounds, leaf_of, fresh, looked)
-            slots, p, _ = ranked(whole, np.empty(whole.shape, np.bool_))
+            whole = self.learner.learn(rows, truths, bounds, leaf_of, looked)
+            scores = ranked(*whole, self.labels.retired)
             self._keep(rows, truths, bounds, looked)
-        gone = self.labels.retired
-        retired = np.array(sorted(gone), np.int32) if gone else _NONE
-        known = len(self.labels)
-        suspects = self.suspicion.look(slots, p, truths, bounds, looked, retired, known)
+        slots, p, _ = scores
+        suspects = self.suspicion.look(slots, p, truths, bounds, looked, len(self.labels))
         told = [
             self._suspicious(one, slots[one.at], p[one.at], None if ids is None else ids[one.at])
             for one in suspects
@@ -267,7 +264,7 @@ class Model:
         empty = p[:, 0] > 0.5 if p.shape[1] else np.zeros(len(rows), np.bool_)
         self.waiting.add(truths, bounds, hit, empty.astype(np.float32), looked)
         self.position += len(rows)
-        return told
+        return told, scores
 
     def _suspicious(self, one: Suspect, slots: Any, p: Any, event: str | None) -> DriftEvent:
         """What is told of a cell: where it stood, and what was likelier."""
@@ -353,9 +350,9 @@ class Model:
             bounds = np.array([0, len(truth)], np.int64)
             if isinstance(learner, ExtremeLearner):
                 near = nothing_near(1)
-                learner.learn(rows, truth, bounds, leaf_of, near.slots, near.similar, False, looked)
+                learner.learn(rows, truth, bounds, leaf_of, near.slots, near.similar, looked)
             else:
-                learner.learn(rows, truth, bounds, leaf_of, False, looked)
+                learner.learn(rows, truth, bounds, leaf_of, looked)
 
     def _teach_description(self, slot: int) -> None:
         dense = isinstance(self.learner, SmallLearner) and self.learner.dense

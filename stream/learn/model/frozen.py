@@ -71,11 +71,7 @@ def score(
     if isinstance(learner, ExtremeLearner):
         found = nothing_near(len(rows)) if near is None else near
         return Scores(*learner.predict(rows, leaf_of, found.slots, found.similar))
-    p, chosen = learner.predict(rows, leaf_of)
-    if retired:
-        p[:, sorted(retired)] = 0
-        chosen[:, sorted(retired)] = False
-    return ranked(p, chosen)
+    return ranked(*learner.predict(rows, leaf_of), retired)
 
 
 def nothing_near(n: int) -> Near:

@@ -106,9 +106,8 @@ class SmallLearner:
         return out, chosen
 
     def learn(
-        self, rows: Rows, truths: Any, bounds: Any, leaf_of: Any, fresh: bool,
-        looked: Looked | None = None,
-    ) -> Float32:  # fmt: skip
+        self, rows: Rows, truths: Any, bounds: Any, leaf_of: Any, looked: Looked | None = None
+    ) -> tuple[Float32, Any]:
         """Learn events in order.
 
         Parameters
@@ -119,30 +118,28 @@ class SmallLearner:
             Label slots of all events in a row (int32), and (n + 1,) int64 bounds of each.
         leaf_of
             (capacity,) int32, the partition of each label, -1 for none.
-        fresh
-            Whether `predict` was called on the first row just before.
         looked
             Which labels were looked for; None for all in every event.
 
         Returns
         -------
-        (n, labels) float32
-            The probabilities that each event had just before it was learnt.
+        (n, labels) float32, (n, labels) bool
+            What `predict` would have said of each event just before it was learnt.
         """
         out = np.zeros((len(rows), self.labels), np.float32)
+        chosen = np.zeros(out.shape, np.bool_)
         given = everywhere(len(rows)) if looked is None else looked
         for start in range(0, len(rows), _CHUNK):
             stop = min(start + _CHUNK, len(rows))
             part = rows.part(start, stop)
             if self.width == 0:
-                fresh &= not self._reserve(columns=self._wanted(part))
+                self._reserve(columns=self._wanted(part))
             _learn(
                 self.state, self._scratch, leaf_of, *_parts(part), truths,
-                bounds[start : stop + 1], given.part(start, stop), self.dense, fresh,
-                out[start:stop],
+                bounds[start : stop + 1], given.part(start, stop), self.dense, self.objective,
+                out[start:stop], chosen[start:stop],
             )  # fmt: skip
-            fresh = False
-        return out
+        return out, chosen
 
     def describe(self, rows: Rows, slot: int) -> None:
         """Keep a label's description as an exemplar of the label; nothing else is learnt."""
@@ -207,8 +204,8 @@ class SmallLearner:
         new = rows.hashes[rowing.unknown(self.state.columns, rows.hashes)]
         return min(have + len(np.unique(new) if len(new) else new) + 1, most)
 
-    def _reserve(self, labels: int = 0, columns: int = 0, leaves: int = 0) -> bool:
-        """Grow where needed; whether anything grew."""
+    def _reserve(self, labels: int = 0, columns: int = 0, leaves: int = 0) -> None:
+        """Grow where needed."""
         old = self._capacity
         new = capacities(
             power(labels, old["labels"]),
@@ -217,11 +214,10 @@ class SmallLearner:
             self.dense,
         )
         if new == old:
-            return False
+            return
         self.state = enlarge(self.state, new, self.seed)
         self._capacity = new
         self._scratch = step.scratch(self.state, self.dense, self.off)
-        return True
 
 
 def _parts(rows: Rows) -> tuple[Any, ...]:
@@ -249,6 +245,15 @@ def _prepare(
 
 
 @kernel
+def _answer(s: Small, t: step.Scratch, objective: int, p: Any, chosen: Any) -> None:
+    p[:] = t.p[: len(p)]
+    if objective == SUBSET and t.use[0]:
+        sets.choose(t.c, chosen)
+    else:
+        mixture.choose(s.mixture, t.p, len(p), objective, chosen)
+
+
+@kernel
 def _predict(
     s: Small, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, raw: Any, terms: Any,
     rows: Any, is_dense: bool, objective: int, out: Any, chosen: Any,
@@ -256,23 +261,19 @@ def _predict(
     for i in range(len(out)):
         _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
         step.forward(s, t, leaf_of, is_dense)
-        out[i] = t.p[: out.shape[1]]
-        if objective == SUBSET and t.use[0]:
-            sets.choose(t.c, chosen[i])
-        else:
-            mixture.choose(s.mixture, t.p, out.shape[1], objective, chosen[i])
+        _answer(s, t, objective, out[i], chosen[i])
 
 
 @kernel
 def _learn(
     s: Small, t: step.Scratch, leaf_of: Any, indptr: Any, hashes: Any, raw: Any, terms: Any,
-    rows: Any, truths: Any, bounds: Any, looked: Looked, is_dense: bool, fresh: bool, out: Any,
+    rows: Any, truths: Any, bounds: Any, looked: Looked, is_dense: bool, objective: int, out: Any,
+    chosen: Any,
 ) -> None:  # fmt: skip
     for i in range(len(out)):
-        if i > 0 or not fresh:
-            _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
-            step.forward(s, t, leaf_of, is_dense)
-        out[i] = t.p[: out.shape[1]]
+        _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
+        step.forward(s, t, leaf_of, is_dense)
+        _answer(s, t, objective, out[i], chosen[i])
         if len(rows) == 0:
             rowing.intern(s.sizes, s.columns, hashes[indptr[i] : indptr[i + 1]])
             _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
