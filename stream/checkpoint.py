@@ -22,7 +22,7 @@ from stream.errors import SnapshotError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 _MANIFEST = "manifest.json"
 _PREFIX = "snapshot-"
 _BESIDE = ".tmp-"

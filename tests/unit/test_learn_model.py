@@ -17,7 +17,7 @@ from stream.learn.model import Model, Near
 from stream.learn.small import learner as small
 from stream.learn.small import neighbours
 from stream.learn.small.learner import SmallLearner
-from stream.learn.small.state import COLUMNS, POSTINGS, STORED, WINDOW, capacities, make
+from stream.learn.small.state import COLUMNS, STORED, WINDOW, capacities, make
 from stream.types import DriftEvent
 
 LARGE = Learn(small_labels=4, exemplars=256, hash_bits=12, linear_bits=12)
@@ -241,14 +241,17 @@ def test_a_forgotten_label_gets_no_votes_of_older_events() -> None:
     state.sizes[STORED] = 2 * WINDOW + 100
     newest = 2 * WINDOW + 99
     seqs = [newest, newest - 50, newest - WINDOW + 1]
-    state.memory.y[[seq % WINDOW for seq in seqs], 0] = 1
-    state.memory.y[[seq % WINDOW for seq in seqs], 1] = 1
+    for slot in (seq % WINDOW for seq in seqs):
+        state.sets.n[slot] = 2
+        state.sets.event[slot, :2] = 0, 1
     best, who = np.zeros(50, np.float32), np.zeros(50, np.int32)
     who[:3] = [seq % WINDOW for seq in seqs]
     prior, out = np.zeros(16, np.float32), np.zeros(16, np.float32)
 
     def votes() -> list[float]:
-        neighbours.votes(state.sizes, state.memory, best, who, 3, 8.0, 1.0, 2, prior, out)
+        neighbours.votes(
+            state.sizes, state.memory, state.sets, best, who, 3, 8.0, 1.0, 2, prior, out
+        )
         return [float(value) for value in out[:2] * 4]
 
     assert votes() == [3, 3]
@@ -256,22 +259,3 @@ def test_a_forgotten_label_gets_no_votes_of_older_events() -> None:
     assert votes() == [2, 3]
     state.memory.forget[0] = newest - 49
     assert votes() == [1, 3]
-
-
-def test_products_that_vanish_leave_no_sums_behind() -> None:
-    """An event is listed again while its sum is zero, until the list is full."""
-    state = make(capacities(16, 64, 8, False), 7)
-    memory, columns = state.memory, 1 + WINDOW // POSTINGS
-    state.sizes[STORED] = WINDOW
-    memory.posted[: columns + 1] = POSTINGS
-    memory.seq[:columns] = np.arange(POSTINGS)
-    memory.weight[:columns] = 1e-30
-    memory.seq[columns] = np.arange(POSTINGS) + 1_000
-    memory.weight[columns] = 1
-    column = np.arange(columns + 1, dtype=np.int32)
-    x = np.full(columns + 1, 1e-30, np.float32)
-    x[-1] = 1
-    sums, touched = np.zeros(WINDOW, np.float32), np.zeros(WINDOW, np.int32)
-    best, who = np.zeros(50, np.float32), np.zeros(50, np.int32)
-    neighbours.nearest_sparse(state.sizes, memory, column, x, len(x), sums, touched, best, who)
-    assert not sums.any()

@@ -43,7 +43,8 @@ class _Bench:
             self.c.best[k] = 1.0
         p = np.array(p, np.float32)
         sets.gather(self.sizes, self.sets, self.c, p, self.labels, near, 8.0)
-        sets.rank(self.sizes, self.sets, self.c, p, self.labels)
+        self.odds = np.log(p / (1 - p))
+        sets.rank(self.sizes, self.sets, self.c, self.odds, self.labels)
         found = {}
         for at in range(self.c.m[0]):
             found[tuple(sorted(self.c.label[at, : self.c.n[at]].tolist()))] = float(self.c.q[at])
@@ -98,12 +99,11 @@ def test_learning_finds_that_two_labels_go_together() -> None:
         own = [0.6, 0.6] if both else [0.4, 0.4]
         bench.rank(own)
         y[:] = both
-        bench.c.own[:2] = own
         p = np.zeros(2, np.float32)
-        sets.mix(bench.sets, bench.c, 2, p)
+        sets.mix(bench.sets, bench.c, bench.odds, 2, p)
         loss.append(float(np.mean((p - y) ** 2)))
         sets.learn(bench.sets, bench.c, truth)
-        sets.learn_mix(bench.sets, bench.c, y, p, known, 2)
+        sets.learn_mix(bench.sets, bench.c, bench.odds, y, p, known, 2)
         bench.see(truth)
     assert np.mean(loss[-100:]) < 0.6 * np.mean(loss[:20])
     assert np.isfinite(bench.sets.weight).all()

@@ -49,12 +49,12 @@ def forget(s: Small, slots: Any, values: int, dense: bool) -> None:
     dead[old] = ~s.memory.y[old].any(axis=1)
     if dense:
         s.memory.norm[dead] = FAR
-        s.memory.bins[dead] = NOWHERE
+        s.memory.bins[:, dead] = NOWHERE
     else:
         _bury(s.memory.seq[: s.sizes[COLUMNS]], dead, max(stored - WINDOW, 0))
     one = s.linear
-    for array in (one.w0, one.w1, one.w2, one.w3, one.g0, one.g1, one.g2, one.g3):
-        array[:, slots] = 0
+    one.w[:, :, slots] = 0
+    one.binned[:, :, slots] = 0
     one.wh[:, :, slots] = 0
     one.gh[:, :, slots] = 0
     s.mixture.boost[slots] = BOOST

@@ -274,8 +274,7 @@ def _learn(
         _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
         step.forward(s, t, leaf_of, is_dense)
         _answer(s, t, objective, out[i], chosen[i])
-        if len(rows) == 0:
-            rowing.intern(s.sizes, s.columns, hashes[indptr[i] : indptr[i + 1]])
+        if len(rows) == 0 and rowing.intern(s.sizes, s.columns, hashes[indptr[i] : indptr[i + 1]]):
             _prepare(s, t, i, indptr, hashes, raw, terms, rows, is_dense)
         truth = truths[bounds[i] : bounds[i + 1]]
         named = looked.slots[looked.bounds[i] : looked.bounds[i + 1]]

@@ -12,83 +12,106 @@ import numpy as np
 from stream.learn import decide
 from stream.learn.jit import fast_kernel, kernel
 from stream.learn.newton import solve
-from stream.learn.odds import sigmoid
+from stream.learn.odds import sigmoids
 from stream.learn.small.state import EXPERTS, STIFFNESS, Mixture
 
 DECAY = 0.9995
+_RATE = np.float32(0.005)
 
 
 @fast_kernel
-def mix(mixture: Mixture, z: Any, leaf_of: Any, labels: int, local: bool, out: Any) -> None:
-    """Probabilities of the first `labels` labels from expert logits z (EXPERTS, labels)."""
+def mix(
+    mixture: Mixture, z: Any, leaf_of: Any, labels: int, local: bool, total: Any, out: Any
+) -> None:
+    """Log odds and probabilities of the first labels from expert logits z (labels, EXPERTS)."""
+    shared = mixture.shared.astype(np.float32)
     for label in range(labels):
-        total = np.float64(mixture.bias[label])
         leaf = leaf_of[label]
+        amount = np.float32(0.0)
         for e in range(EXPERTS):
-            weight = mixture.shared[e] + mixture.label[label, e]
-            if local and leaf >= 0:
-                weight += mixture.leaf[leaf, e]
-            total += weight * z[e, label]
-        out[label] = sigmoid(total)
+            amount += (shared[e] + mixture.label[label, e]) * z[label, e]
+        if local and leaf >= 0:
+            for e in range(EXPERTS):
+                amount += mixture.leaf[leaf, e] * z[label, e]
+        total[label] = amount + mixture.bias[label]
+    sigmoids(total, labels, out)
 
 
 @fast_kernel
-def _curvature(h: Any, z: Any, p: Any, labels: int) -> None:
-    """h += Σ_l max(p(1-p), 0.002)·z zᵀ, the lower half, then mirrored."""
-    curve = np.empty(labels, np.float32)
+def _sums(logits: Any, y: Any, p: Any, labels: int, gradient: Any, h: Any) -> None:
+    """Σ_l (p - y)·z into `gradient`, and Σ_l max(p(1-p), 0.002)·z zᵀ onto h."""
+    residual, curve = np.empty(labels, np.float32), np.empty(labels, np.float32)
     for label in range(labels):
+        residual[label] = p[label] - y[label]
         curve[label] = max(p[label] * (1 - p[label]), np.float32(0.002))
     weighed = np.empty(labels, np.float32)
     for i in range(EXPERTS):
+        slope = np.float32(0.0)
         for label in range(labels):
-            weighed[label] = curve[label] * z[i, label]
+            slope += residual[label] * logits[i, label]
+            weighed[label] = curve[label] * logits[i, label]
+        gradient[i] = slope
         for j in range(i + 1):
-            total = 0.0
+            total = np.float32(0.0)
             for label in range(labels):
-                total += weighed[label] * z[j, label]
+                total += weighed[label] * logits[j, label]
             h[i, j] += total
             h[j, i] = h[i, j]
 
 
+@fast_kernel
+def _correct(
+    mixture: Mixture, z: Any, y: Any, p: Any, leaf_of: Any, labels: int, local: bool
+) -> None:
+    """One AdaGrad step of the weights of each label, and of its partition."""
+    own, own_g = mixture.label, mixture.label_g
+    theirs, theirs_g = mixture.leaf, mixture.leaf_g
+    for label in range(labels):
+        residual = p[label] - y[label]
+        rate = mixture.boost[label] * _RATE
+        for e in range(EXPERTS):
+            step = residual * z[label, e]
+            own_g[label, e] += step * step
+            own[label, e] -= rate * step / np.sqrt(own_g[label, e])
+        leaf = leaf_of[label]
+        if local and leaf >= 0:
+            for e in range(EXPERTS):
+                step = residual * z[label, e]
+                theirs_g[leaf, e] += step * step
+                theirs[leaf, e] -= _RATE * step / np.sqrt(theirs_g[leaf, e])
+
+
 @kernel
-def learn(mixture: Mixture, z: Any, y: Any, p: Any, leaf_of: Any, labels: int, local: bool) -> None:
-    """One step on the logistic loss of every label."""
-    gradient = np.zeros(EXPERTS)
-    for e in range(EXPERTS):
-        for label in range(labels):
-            gradient[e] += (p[label] - y[label]) * z[e, label]
+def learn(
+    mixture: Mixture, logits: Any, z: Any, y: Any, p: Any, leaf_of: Any, labels: int, local: bool
+) -> None:
+    """One step on the logistic loss of every label; z is `logits` (EXPERTS, labels) turned."""
     for i in range(EXPERTS):
         for j in range(EXPERTS):
             mixture.h[i, j] *= DECAY
         mixture.h[i, i] += (1.0 - DECAY) * STIFFNESS
-    _curvature(mixture.h, z, p, labels)
+    gradient = np.empty(EXPERTS)
+    _sums(logits, y, p, labels, gradient, mixture.h)
     mixture.shared[:] -= solve(mixture.h, gradient)
+    _correct(mixture, z, y, p, leaf_of, labels, local)
     for label in range(labels):
         residual = p[label] - y[label]
         boost = mixture.boost[label]
-        leaf = leaf_of[label]
-        for e in range(EXPERTS):
-            step = residual * z[e, label]
-            mixture.label_g[label, e] += step * step
-            mixture.label[label, e] -= boost * 0.005 * step / np.sqrt(mixture.label_g[label, e])
-            if local and leaf >= 0:
-                mixture.leaf_g[leaf, e] += step * step
-                mixture.leaf[leaf, e] -= 0.005 * step / np.sqrt(mixture.leaf_g[leaf, e])
         mixture.bias_g[label] += residual * residual
         mixture.bias[label] -= boost * 0.05 * residual / np.sqrt(mixture.bias_g[label])
         mixture.boost[label] = 1.0 + (boost - 1.0) * (0.995 if y[label] == 1 else 0.9999)
 
 
 @kernel
-def hide(z: Any, y: Any, p: Any, known: Any, labels: int, target: Any) -> None:
+def hide(logits: Any, z: Any, y: Any, p: Any, known: Any, labels: int, target: Any) -> None:
     """Into `target` what `learn` takes for y, so that a label not looked for teaches nothing."""
     for label in range(labels):
         if known[label] > 0:
             target[label] = y[label]
             continue
         target[label] = p[label]
-        for e in range(EXPERTS):
-            z[e, label] = 0
+        z[label] = 0
+        logits[:, label] = 0
 
 
 @kernel

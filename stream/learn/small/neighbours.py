@@ -1,4 +1,8 @@
-"""Nearest labelled events of the window, and their similarity-weighted votes."""
+"""Nearest labelled events of the window, and their similarity-weighted votes.
+
+Dense rows are kept by column, so that all events' distances grow together, one column after the
+other; their values as bytes, each exact to a fiftieth of its column's deviation.
+"""
 
 from __future__ import annotations
 
@@ -7,115 +11,116 @@ from typing import Any
 import numpy as np
 
 from stream.learn.jit import fast_kernel, kernel
-from stream.learn.small.state import LABELS, POSTINGS, STORED, WINDOW, Memory
+from stream.learn.small.nearest import MOST, select
+from stream.learn.small.state import LABELS, POSTINGS, STORED, WINDOW, Memory, Sets
 
-MOST = 50
-
-
-@kernel
-def _offer(best: Any, who: Any, found: int, most: int, score: float, slot: int) -> int:
-    """Insert into the sorted best list; returns its length."""
-    if found == most and score <= best[most - 1]:
-        return found
-    at = found if found < most else most - 1
-    while at > 0 and best[at - 1] < score:
-        best[at] = best[at - 1]
-        who[at] = who[at - 1]
-        at -= 1
-    best[at] = score
-    who[at] = slot
-    return min(found + 1, most)
+BINNED_MOST = 10  # neighbours by bins
+_UNIT = 25.0  # bytes a unit of the z-score, which is at most 5
 
 
 @kernel
 def nearest_sparse(
-    sizes: Any,
-    memory: Memory,
-    column: Any,
-    x: Any,
-    m: int,
-    sums: Any,
-    touched: Any,
-    best: Any,
-    who: Any,
+    sizes: Any, memory: Memory, column: Any, x: Any, m: int, sums: Any, best: Any, who: Any
 ) -> int:
-    """The most similar events by cosine, through the postings; returns how many."""
+    """The most similar events by cosine above 0, through the postings; returns how many.
+
+    `sums` (WINDOW,) are zero before and after.
+    """
     oldest = sizes[STORED] - WINDOW
-    n = 0
     for j in range(m):
         value = x[j]
         if value == 0:
             continue
         col = column[j]
-        for at in range(min(memory.posted[col], POSTINGS)):
+        posted = memory.posted[col]
+        for back in range(min(posted, POSTINGS)):  # newest first
+            at = (posted - 1 - back) & (POSTINGS - 1)
             seq = memory.seq[col, at]
-            if seq >= oldest:
-                slot = seq % WINDOW
-                if sums[slot] == 0 and n < len(touched):
-                    touched[n] = slot
-                    n += 1
-                sums[slot] += value * memory.weight[col, at]
-    found = 0
-    for at in range(n):
-        slot = touched[at]
-        found = _offer(best, who, found, MOST, sums[slot], slot)
-        sums[slot] = 0
-    if n == len(touched):  # sums that came back to zero were listed twice, so some are not listed
-        sums[:] = 0
+            if seq < oldest:
+                if seq < 0:  # forgotten
+                    continue
+                break
+            sums[seq & (WINDOW - 1)] += value * memory.weight[col, at]
+    found = select(sums, min(sizes[STORED], WINDOW), MOST, 0.0, best, who)
+    sums[:] = 0
     return found
 
 
 @fast_kernel
-def _dots(xb: Any, x: Any, n: int, d: int, out: Any) -> None:
+def _products(codes: Any, x: Any, n: int, d: int, out: Any) -> None:
+    """out[slot] = Σ_j x_j·codes[j, slot], eight columns at a time; x is zero behind d."""
     for slot in range(n):
-        row = xb[slot]
-        dot = np.float32(0)
-        for j in range(d):
-            dot += row[j] * x[j]
-        out[slot] = dot
+        out[slot] = 0.0
+    for j in range(0, d, 8):
+        a, b, c, e = codes[j], codes[j + 1], codes[j + 2], codes[j + 3]
+        f, g, h, i = codes[j + 4], codes[j + 5], codes[j + 6], codes[j + 7]
+        p, q, r, s = x[j], x[j + 1], x[j + 2], x[j + 3]
+        t, u, v, w = x[j + 4], x[j + 5], x[j + 6], x[j + 7]
+        for slot in range(n):
+            out[slot] += (
+                (p * np.float32(a[slot]) + q * np.float32(b[slot]))
+                + (r * np.float32(c[slot]) + s * np.float32(e[slot]))
+            ) + (
+                (t * np.float32(f[slot]) + u * np.float32(g[slot]))
+                + (v * np.float32(h[slot]) + w * np.float32(i[slot]))
+            )
+
+
+@fast_kernel
+def _far(norm: Any, own: float, n: int, out: Any) -> None:
+    """From products to minus the squared distances."""
+    for slot in range(n):
+        out[slot] = min(np.float32(0.0), 2 * out[slot] - norm[slot] - np.float32(own))
 
 
 @kernel
 def nearest_dense(
-    sizes: Any, memory: Memory, x: Any, d: int, sums: Any, best: Any, who: Any
+    sizes: Any, memory: Memory, x: Any, d: int, asked: Any, sums: Any, best: Any, who: Any
 ) -> int:
-    """The nearest events by Euclidean distance; scores are minus the distance."""
+    """The nearest events by Euclidean distance; scores are minus the distance.
+
+    `asked` has room for the row, and zeros behind it.
+    """
     n = min(sizes[STORED], WINDOW)
-    _dots(memory.xb, x, n, d, sums)
+    scale = 1.0 / (_UNIT * np.sqrt(d))
     own = np.float32(0)
     for j in range(d):
         own += x[j] * x[j]
-    found = 0
-    for slot in range(n):
-        square = own + memory.norm[slot] - 2 * sums[slot]
-        sums[slot] = 0
-        found = _offer(best, who, found, MOST, -max(square, 0.0), slot)
+        asked[j] = scale * x[j]
+    _products(memory.codes, asked, n, d, sums)
+    _far(memory.norm, own, n, sums)
+    found = select(sums, n, MOST, -np.inf, best, who)
+    sums[:] = 0
     for at in range(found):
         best[at] = -np.sqrt(-best[at])
     return found
 
 
 @fast_kernel
-def _differences(bins: Any, own: Any, n: int, d: int, out: Any) -> None:
+def _differences(bins: Any, own: Any, n: int, d: int, count: Any, out: Any) -> None:
+    """Minus the columns in which an event is in another bin; sums of bytes are the fastest."""
     for slot in range(n):
-        row = bins[slot]
-        count = 0
-        for j in range(d):
-            count += row[j] != own[j]
-        out[slot] = count
+        out[slot] = 0.0
+    for low in range(0, d, 128):
+        for slot in range(n):
+            count[slot] = 0
+        for j in range(low, min(low + 128, d)):
+            mine, row = own[j], bins[j]
+            for slot in range(n):
+                count[slot] = np.uint8(count[slot] + np.uint8(row[slot] != mine))
+        for slot in range(n):
+            out[slot] -= np.float32(count[slot])
 
 
 @kernel
 def nearest_binned(
-    sizes: Any, memory: Memory, own: Any, d: int, sums: Any, best: Any, who: Any
+    sizes: Any, memory: Memory, own: Any, d: int, count: Any, sums: Any, best: Any, who: Any
 ) -> int:
     """The nearest events by distance between one-hot bins."""
     n = min(sizes[STORED], WINDOW)
-    _differences(memory.bins, own, n, d, sums)
-    found = 0
-    for slot in range(n):
-        found = _offer(best, who, found, 10, -sums[slot], slot)
-        sums[slot] = 0
+    _differences(memory.bins, own, n, d, count, sums)
+    found = select(sums, n, BINNED_MOST, -np.inf, best, who)
+    sums[:] = 0
     for at in range(found):
         best[at] = -np.sqrt(-2.0 * best[at] / max(d, 1))
     return found
@@ -123,17 +128,9 @@ def nearest_binned(
 
 @kernel
 def votes(
-    sizes: Any,
-    memory: Memory,
-    best: Any,
-    who: Any,
-    found: int,
-    beta: float,
-    prior_weight: float,
-    labels: int,
-    prior: Any,
-    out: Any,
-) -> None:
+    sizes: Any, memory: Memory, sets: Sets, best: Any, who: Any, found: int, beta: float,
+    prior_weight: float, labels: int, prior: Any, out: Any,
+) -> None:  # fmt: skip
     """Shrunk votes: (Σ w·y + c·prior)/(Σ w + c) with w = exp(β(s − s_max)).
 
     Events that a label was not looked for in count in neither sum.
@@ -142,19 +139,25 @@ def votes(
     for label in range(labels):
         out[label] = prior_weight * prior[label]
     newest = sizes[STORED] - 1
+    partial = False
     for at in range(found):
         slot = who[at]
         weight = np.exp(beta * (best[at] - best[0]))
         total += weight
         seq = newest - (newest - slot) % WINDOW
-        row = memory.y[slot]
-        for label in range(labels):
-            if row[label] == 1 and seq >= memory.forget[label]:
+        n = sets.n[slot]
+        partial |= memory.partial[slot] > 0
+        for k in range(n):
+            label = sets.event[slot, k]
+            if seq >= memory.forget[label]:
                 out[label] += weight
-    for at in range(found):
-        if memory.partial[who[at]]:
-            _divide_known(memory, best, who, found, beta, total, labels, out)
-            return
+        if n < 0:  # not kept as a list
+            for label in range(labels):
+                if memory.y[slot, label] == 1 and seq >= memory.forget[label]:
+                    out[label] += weight
+    if partial:
+        _divide_known(memory, best, who, found, beta, total, labels, out)
+        return
     for label in range(labels):
         out[label] /= total
 
@@ -195,10 +198,12 @@ def remember_dense(sizes: Any, memory: Memory, x: Any, bins: Any, d: int) -> Non
     """Keep the event's row in the window."""
     slot = sizes[STORED] % WINDOW
     norm = 0.0
+    scale = _UNIT * np.sqrt(d)
     for j in range(d):
-        memory.xb[slot, j] = x[j]
-        memory.bins[slot, j] = bins[j]
-        norm += x[j] * x[j]
+        code = np.rint(scale * x[j])
+        memory.codes[j, slot] = np.int8(code)
+        memory.bins[j, slot] = bins[j]
+        norm += (code / scale) * (code / scale)  # of what is kept, so that no distance is below 0
     memory.norm[slot] = norm
 
 

@@ -44,8 +44,12 @@ def active(columns: int, dense: bool) -> Active:
 
 
 @kernel
-def intern(sizes: Any, columns: Columns, hashes: Any) -> None:
-    """Give every new feature a column; when all are taken, it shares one by its hash."""
+def intern(sizes: Any, columns: Columns, hashes: Any) -> bool:
+    """Give every new feature a column; when all are taken, it shares one by its hash.
+
+    Returns whether there was a new one.
+    """
+    before = sizes[COLUMNS]
     mask = len(columns.keys) - 1
     room = len(columns.df)
     for key in hashes:
@@ -56,6 +60,7 @@ def intern(sizes: Any, columns: Columns, hashes: Any) -> None:
             columns.keys[at] = key
             columns.where[at] = sizes[COLUMNS]
             sizes[COLUMNS] += 1
+    return sizes[COLUMNS] > before
 
 
 @kernel

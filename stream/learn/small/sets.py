@@ -14,7 +14,7 @@ import numpy as np
 
 from stream.learn.jit import kernel
 from stream.learn.newton import solve
-from stream.learn.odds import logit, sigmoid
+from stream.learn.odds import logits, logs, sigmoids
 from stream.learn.small.state import (
     CARRIED,
     EVENTS,
@@ -29,13 +29,15 @@ from stream.learn.small.state import (
 )
 
 MOST = 64  # candidates
+SEATS = 256
 PREFIXES = 8
 _NEIGHBOURS = 30
 _LAST = 6
 _DECAY = 0.9995
 _EMPTY = np.uint64(0x5851F42D4C957F2D)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_SURE = 1e-4
+_OWN = 13.8  # log odds that enter the final mix, at most
+_SURE = 9.2  # log odds of a label alone, at most
 
 
 class Candidates(NamedTuple):
@@ -45,13 +47,18 @@ class Candidates(NamedTuple):
     label: Any  # (MOST, CARRIED) int16
     n: Any
     key: Any
+    seats: Any  # (SEATS,) int16 hash table of places, -1 for free
+    likely: Any  # (2, CARRIED) int16, the likeliest labels in order, those above one half
+    logs: Any  # (5, MOST) float32, what the logarithms among x are of
     x: Any  # (MOST, SET_FEATURES)
     q: Any  # (MOST,) probability
     votes: Any  # (MOST, 2) among the 5 and the 50 nearest
     marginal: Any  # (labels,)
+    together: Any  # (labels,) its clipped logit
     own: Any  # (labels,) the labels' own probabilities
     who: Any  # the nearest events, nearest first
     best: Any
+    weight: Any
 
 
 def candidates(labels: int, neighbours: int) -> Candidates:
@@ -61,13 +68,18 @@ def candidates(labels: int, neighbours: int) -> Candidates:
         np.zeros((MOST, CARRIED), np.int16),
         np.zeros(MOST, np.int64),
         np.zeros(MOST, np.uint64),
+        np.zeros(SEATS, np.int16),
+        np.zeros((2, CARRIED), np.int16),
+        np.zeros((5, MOST), np.float32),
         np.zeros((MOST, SET_FEATURES)),
         np.zeros(MOST),
         np.zeros((MOST, 2)),
-        np.zeros(labels),
+        np.zeros(labels, np.float32),
+        np.zeros(labels, np.float32),
         np.zeros(labels, np.float32),
         np.zeros(neighbours, np.int32),
         np.zeros(neighbours, np.float32),
+        np.zeros(neighbours),
     )
 
 
@@ -76,9 +88,14 @@ def key_of(labels: Any) -> Any:
     """The key of a label set, whatever its order (Zobrist 1970)."""
     key = _EMPTY
     for label in labels:
-        mixed = (np.uint64(label) + np.uint64(1)) * _MIX
-        key ^= (mixed ^ (mixed >> np.uint64(31))) * _MIX
+        key ^= _mixed(label)
     return key >> np.uint64(1)
+
+
+@kernel
+def _mixed(label: int) -> Any:
+    mixed = (np.uint64(label) + np.uint64(1)) * _MIX
+    return (mixed ^ (mixed >> np.uint64(31))) * _MIX
 
 
 @kernel
@@ -119,21 +136,55 @@ def _pair(before: Any, key: Any) -> Any:
 
 
 @kernel
-def _offer(c: Candidates, labels: Any, key: Any) -> int:
-    """Take in a candidate unless it is there or no room is left; its place, or -1."""
-    m = c.m[0]
-    for at in range(m):
-        if c.key[at] == key:
-            return at
-    if m == MOST:
+def _place(seats: Any, keys: Any, key: Any) -> Any:
+    """The place of a candidate, or minus the free seat for it, less one."""
+    at = np.int64(key) & (SEATS - 1)
+    while seats[at] >= 0:
+        if keys[seats[at]] == key:
+            return seats[at]
+        at = (at + 1) & (SEATS - 1)
+    return -1 - at
+
+
+@kernel
+def _take(c: Candidates, seat: int, labels: Any, row: int, n: int, key: Any) -> int:
+    """Take in labels[row, :n] at a free seat while there is room; its place, or -1."""
+    at = c.m[0]
+    if at == MOST:
         return -1
-    c.key[m] = key
-    c.n[m] = len(labels)
-    for k in range(len(labels)):
-        c.label[m, k] = labels[k]
-    c.votes[m] = 0
-    c.m[0] = m + 1
-    return m
+    c.seats[seat] = at
+    c.key[at] = key
+    c.n[at] = n
+    for k in range(n):
+        c.label[at, k] = labels[row, k]
+    c.votes[at, 0] = 0
+    c.votes[at, 1] = 0
+    c.m[0] = at + 1
+    return at
+
+
+@kernel
+def _offer(c: Candidates, labels: Any, row: int, n: int, key: Any) -> int:
+    """Take in labels[row, :n] unless it is there; its place, or -1 where no room is left."""
+    at = _place(c.seats, c.key, key)
+    return at if at >= 0 else _take(c, -1 - at, labels, row, n, key)
+
+
+@kernel
+def _first(c: Candidates, p: Any, labels: int) -> int:
+    """The likeliest labels, into c.likely[0]; how many."""
+    order, most = c.likely[0], min(PREFIXES, labels)
+    n = 0
+    for label in range(labels):
+        if n == most and p[label] <= p[order[n - 1]]:
+            continue
+        at = min(n, most - 1)
+        while at > 0 and p[order[at - 1]] < p[label]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = label
+        n = min(n + 1, most)
+    return n
 
 
 @kernel
@@ -141,85 +192,87 @@ def gather(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int, found: in
            beta: float) -> None:  # fmt: skip
     """Collect the candidate sets of an event with label probabilities p and neighbours c.who."""
     c.m[0] = 0
-    order = np.empty(min(PREFIXES, labels), np.int64)
-    n = 0
-    for label in range(labels):
-        if n == len(order) and p[label] <= p[order[n - 1]]:
-            continue
-        at = min(n, len(order) - 1)
-        while at > 0 and p[order[at - 1]] < p[label]:
-            order[at] = order[at - 1]
-            at -= 1
-        order[at] = label
-        n = min(n + 1, len(order))
-    for size in range(n + 1):
-        _offer(c, order[:size], key_of(order[:size]))
-    half = np.empty(CARRIED, np.int64)
+    c.seats[:] = -1
+    n = _first(c, p, labels)
+    raw = _EMPTY
+    _offer(c, c.likely, 0, 0, raw >> np.uint64(1))
+    for size in range(1, n + 1):
+        raw ^= _mixed(c.likely[0, size - 1])
+        _offer(c, c.likely, 0, size, raw >> np.uint64(1))
+    raw = _EMPTY
     size = 0
     for label in range(labels):
         if p[label] > 0.5:
             if size < CARRIED:
-                half[size] = label
+                c.likely[1, size] = label
+                raw ^= _mixed(label)
             size += 1
     c.m[1] = -1
-    if size <= CARRIED:
-        c.m[1] = _offer(c, half[:size], key_of(half[:size]))
+    if size <= CARRIED:  # there is room: prefixes come before it
+        c.m[1] = _offer(c, c.likely, 1, size, raw >> np.uint64(1))
     few, many = float(min(found, 5)), 0.0
-    weight = np.empty(found)
     for k in range(found):
-        weight[k] = np.exp(beta * (c.best[k] - c.best[0]))
-        many += weight[k]
+        c.weight[k] = np.exp(beta * (c.best[k] - c.best[0]))
+        many += c.weight[k]
     for k in range(found):
         slot = c.who[k]
-        if sets.n[slot] < 0:
+        n, key = sets.n[slot], sets.key[slot]
+        if n < 0:
             continue
-        at = -1
-        if k < _NEIGHBOURS:
-            at = _offer(c, sets.event[slot, : sets.n[slot]], sets.key[slot])
-        else:
-            for other in range(c.m[0]):
-                if c.key[other] == sets.key[slot]:
-                    at = other
+        at = _place(c.seats, c.key, key)
+        if at < 0 and k < _NEIGHBOURS:
+            at = _take(c, -1 - at, sets.event, slot, n, key)
         if at >= 0:
             if k < 5:
                 c.votes[at, 0] += 1.0 / few
-            c.votes[at, 1] += weight[k] / many
+            c.votes[at, 1] += c.weight[k] / many
     for k in range(min(_LAST, sizes[STORED])):
         slot = (sizes[STORED] - 1 - k) % WINDOW
-        if sets.n[slot] >= 0:
-            _offer(c, sets.event[slot, : sets.n[slot]], sets.key[slot])
+        n, key = sets.n[slot], sets.key[slot]
+        at = _place(c.seats, c.key, key)
+        if n >= 0 and at < 0:
+            _take(c, -1 - at, sets.event, slot, n, key)
     for k in range(FREQUENT):
-        if sets.top_n[k] >= 0:
-            _offer(c, sets.top[k, : sets.top_n[k]], sets.top_key[k])
+        n, key = sets.top_n[k], sets.top_key[k]
+        at = _place(c.seats, c.key, key)
+        if n >= 0 and at < 0:
+            _take(c, -1 - at, sets.top, k, n, key)
 
 
 @kernel
-def rank(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int) -> None:
-    """Probabilities of the candidate sets, and the marginals of the labels."""
+def rank(sizes: Any, sets: Sets, c: Candidates, odds: Any, labels: int) -> None:
+    """Probabilities of the candidate sets, and the marginals of the labels.
+
+    `odds` (labels,) are the log odds of each label alone.
+    """
     m = c.m[0]
     events = float(sizes[EVENTS])
     last = np.uint64(sizes[LAST_SET])
     before = _counted(sets.keys, sets.count, last)
-    top = -np.inf
+    share, few, many, follows, size = c.logs[0], c.logs[1], c.logs[2], c.logs[3], c.logs[4]
     for at in range(m):
         x, key = c.x[at], c.key[at]
         gain = 0.0
         for k in range(c.n[at]):
-            own = min(1 - _SURE, max(_SURE, p[c.label[at, k]]))
-            gain += np.log(own / (1 - own))
+            gain += min(_SURE, max(-_SURE, odds[c.label[at, k]]))
         count = _counted(sets.keys, sets.count, key)
-        share = (count + 0.3) / (events + 3.0)
+        share[at] = (count + 0.3) / (events + 3.0)
+        few[at] = c.votes[at, 0] + 0.05
+        many[at] = c.votes[at, 1] + 0.02
+        times = _counted(sets.pairs, sets.follows, _pair(last, key))
+        follows[at] = (times + 2.0 * share[at]) / (before + 2.0)
+        size[at] = (sets.size[c.n[at]] + 0.5) / (events + 10.0)
         x[0] = gain
-        x[1] = np.log(share)
-        x[2] = np.log(c.votes[at, 0] + 0.05)
-        x[3] = np.log(c.votes[at, 1] + 0.02)
         x[4] = 1.0 if key == last else 0.0
-        follows = _counted(sets.pairs, sets.follows, _pair(last, key))
-        x[5] = np.log((follows + 2.0 * share) / (before + 2.0))
-        x[6] = np.log((sets.size[c.n[at]] + 0.5) / (events + 10.0))
         x[7] = 1.0 if count == 0 else 0.0
         x[8] = 0.3 * c.n[at]
         x[9] = 1.0 if at == c.m[1] else 0.0
+    for of in range(5):
+        logs(c.logs[of], m)
+    top = -np.inf
+    for at in range(m):
+        x = c.x[at]
+        x[1], x[2], x[3], x[5], x[6] = share[at], few[at], many[at], follows[at], size[at]
         total = 0.0
         for f in range(SET_FEATURES):
             total += sets.weight[f] * x[f]
@@ -237,17 +290,18 @@ def rank(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int) -> None:
 
 
 @kernel
-def mix(sets: Sets, c: Candidates, labels: int, out: Any) -> None:
-    """Final probabilities of labels from their own, kept in c.own, and their marginals."""
+def mix(sets: Sets, c: Candidates, odds: Any, labels: int, out: Any) -> None:
+    """Final probabilities of labels from their own log odds, and their marginals."""
+    logits(c.marginal, labels, c.together)
     for label in range(labels):
-        z = sets.bias[label] + sets.final[0] * _odds(c.own[label])
-        out[label] = sigmoid(z + sets.final[1] * logit(c.marginal[label]))
+        z = sets.bias[label] + sets.final[0] * _bounded(odds[label])
+        out[label] = z + sets.final[1] * c.together[label]
+    sigmoids(out, labels, out)
 
 
 @kernel
-def _odds(p: float) -> float:
-    p = min(1 - 1e-6, max(1e-6, np.float64(p)))
-    return np.log(p / (1 - p))
+def _bounded(odds: float) -> float:
+    return min(_OWN, max(-_OWN, odds))
 
 
 @kernel
@@ -276,7 +330,9 @@ def learn(sets: Sets, c: Candidates, truth: Any) -> None:
 
 
 @kernel
-def learn_mix(sets: Sets, c: Candidates, y: Any, p: Any, known: Any, labels: int) -> None:
+def learn_mix(
+    sets: Sets, c: Candidates, odds: Any, y: Any, p: Any, known: Any, labels: int
+) -> None:
     """One Newton step of the final mix, on the labels that were looked for."""
     h, g = sets.final_h, np.zeros(2)
     h *= _DECAY
@@ -286,7 +342,7 @@ def learn_mix(sets: Sets, c: Candidates, y: Any, p: Any, known: Any, labels: int
         if known[label] == 0:
             continue
         residual = p[label] - y[label]
-        own, together = _odds(c.own[label]), logit(c.marginal[label])
+        own, together = _bounded(odds[label]), c.together[label]
         curve = max(p[label] * (1 - p[label]), 0.002)
         g[0] += residual * own
         g[1] += residual * together

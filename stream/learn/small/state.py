@@ -17,8 +17,10 @@ from stream.learn.tree.state import Tree
 WINDOW = 4_096  # labelled events that neighbours are found in
 POSTINGS = 256  # newest events kept for a sparse column
 PROJECTED = 256  # width of the random projections
+LAG = 8  # steps of least squares that are kept before they are settled
 CONTEXT = 64  # labels whose history enters the third least-squares expert
 EXPERTS = 16
+LOGISTICS = 4
 DISTINCT = 12  # exact values that a dense column is one-hot in
 BINS = 20  # DISTINCT and 8 bins
 MARKOV = 512
@@ -45,16 +47,10 @@ class Columns(NamedTuple):
 
 
 class Linear(NamedTuple):
-    """AdaGrad logistics: weights `w` and accumulators `g`, labels contiguous."""
+    """AdaGrad logistics, see `stream.learn.small.linear`; labels contiguous."""
 
-    w0: Any
-    w1: Any
-    w2: Any
-    w3: Any
-    g0: Any
-    g1: Any
-    g2: Any
-    g3: Any
+    w: Any  # (columns, 2·LOGISTICS, labels) weights and accumulators in turn
+    binned: Any  # (binned, 2, labels) the same of the expert on bins, in dense rows
     wh: Any  # (2, labels, labels) from the last label set and its decayed mean
     gh: Any
 
@@ -62,17 +58,20 @@ class Linear(NamedTuple):
 class Squares(NamedTuple):
     """Recursive least squares on random projections."""
 
-    omega: Any  # (2, columns, PROJECTED)
+    omega: Any  # (columns, 2, PROJECTED)
     phase: Any  # (2, PROJECTED)
-    p0: Any
+    p0: Any  # inverse covariances, of which only the lower triangles count
     p1: Any
     p2: Any
     p3: Any  # sparse rows only
-    r0: Any
+    r0: Any  # (labels, width) weights
     r1: Any
     r2: Any
     r3: Any
-    lag: Any  # (4, widest + 1) the last gains, not yet in p, and their scales
+    gain: Any  # (4, LAG, widest) the last gains, not yet in p
+    scale: Any  # (4, LAG)
+    step: Any  # (4, LAG, labels) what each label moved along its gain, not yet in r
+    kept: Any  # (4,) int64, how many
 
 
 class Memory(NamedTuple):
@@ -80,9 +79,9 @@ class Memory(NamedTuple):
 
     y: Any  # (WINDOW, labels) uint8: 1 given, 2 not looked for
     partial: Any  # (WINDOW,) uint8, whether some label was not looked for
-    xb: Any  # (WINDOW, dense columns) float32
+    codes: Any  # (dense columns, WINDOW) int8 z-scores
     norm: Any  # (WINDOW,)
-    bins: Any  # (WINDOW, dense columns) uint8
+    bins: Any  # (dense columns, WINDOW) uint8
     seq: Any  # (sparse columns, POSTINGS) int64
     weight: Any  # (sparse columns, POSTINGS)
     posted: Any  # (sparse columns,) int64
@@ -158,38 +157,35 @@ _COLUMNS: Specs = {
     "distinct": Spec(("columns",), np.int32),
 }
 _LINEAR: Specs = {
-    "w0": Spec(("columns", "labels")),
-    "w1": Spec(("columns", "labels")),
-    "w2": Spec(("binned", "labels")),
-    "w3": Spec(("columns", "labels")),
-    "g0": Spec(("columns", "labels")),
-    "g1": Spec(("columns", "labels")),
-    "g2": Spec(("binned", "labels")),
-    "g3": Spec(("columns", "labels")),
+    "w": Spec(("columns", 2 * LOGISTICS, "labels")),
+    "binned": Spec(("binned", 2, "labels")),
     "wh": Spec((2, "labels", "labels")),
     "gh": Spec((2, "labels", "labels")),
 }
 _BASE = PROJECTED + 1
 _WIDE = PROJECTED + 1 + 2 * CONTEXT
 _SQUARES: Specs = {
-    "omega": Spec((2, "columns", PROJECTED)),
+    "omega": Spec(("columns", 2, PROJECTED)),
     "phase": Spec((2, PROJECTED)),
     "p0": Spec((_BASE, _BASE)),
     "p1": Spec((_BASE, _BASE)),
     "p2": Spec((_WIDE, _WIDE)),
     "p3": Spec((_BASE, _BASE)),
-    "r0": Spec((_BASE, "labels")),
-    "r1": Spec((_BASE, "labels")),
-    "r2": Spec((_WIDE, "labels")),
-    "r3": Spec((_BASE, "labels")),
-    "lag": Spec((4, _WIDE + 1)),
+    "r0": Spec(("labels", _BASE)),
+    "r1": Spec(("labels", _BASE)),
+    "r2": Spec(("labels", _WIDE)),
+    "r3": Spec(("labels", _BASE)),
+    "gain": Spec((4, LAG, _WIDE)),
+    "scale": Spec((4, LAG)),
+    "step": Spec((4, LAG, "labels")),
+    "kept": Spec((4,), np.int64),
 }
 _MEMORY: Specs = {
     "y": Spec((WINDOW, "labels"), np.uint8),
     "partial": Spec((WINDOW,), np.uint8),
-    "xb": Spec((WINDOW, "dense")),
+    "codes": Spec(("dense", WINDOW), np.int8),
     "norm": Spec((WINDOW,)),
-    "bins": Spec((WINDOW, "dense"), np.uint8),
+    "bins": Spec(("dense", WINDOW), np.uint8),
     "seq": Spec(("sparse", POSTINGS), np.int64),
     "weight": Spec(("sparse", POSTINGS)),
     "posted": Spec(("sparse",), np.int64),
@@ -241,6 +237,7 @@ KINDS = (Columns, Linear, Squares, Memory, Mixture, Sets, Tree)
 RIDGES = (0.1, 1.0, 0.3, 1.0)
 START = np.array([0.125] * 7 + [0.0, 0.0, 0.05, 0.0] + [0.125] * 4 + [0.05])
 STIFFNESS = 60.0
+_DRAWN = 64  # columns whose projections are drawn together; capacities are its multiples
 SET_START = np.array([0.7, 0.15, 0.1, 0.1, 0.0, 0.1, 0.1, 0.0, 0.0, 0.3])
 SET_STIFFNESS = 5.0
 FINAL_START = (0.4, 0.6)  # of the labels own probabilities and of the sets marginals
@@ -252,7 +249,7 @@ def capacities(labels: int, columns: int, leaves: int, dense: bool) -> dict[str,
         "labels": labels,
         "columns": columns,
         "table": 4 * columns,
-        "binned": columns * BINS if dense else columns,
+        "binned": columns * BINS if dense else 1,
         "dense": columns if dense else 1,
         "sparse": 1 if dense else columns,
         "leaves": leaves,
@@ -268,7 +265,7 @@ def make(capacity: dict[str, int], seed: int) -> Small:
     small = Small(np.zeros(8, np.int64), *parts)
     for p, ridge in zip(small.squares[2:6], RIDGES, strict=True):
         p[np.diag_indices(len(p))] = 1.0 / ridge
-    _draw(small.squares, seed)
+    _draw(small.squares, seed, 0)
     small.mixture.h[np.diag_indices(EXPERTS)] = STIFFNESS
     small.mixture.shared[:] = START
     small.sets.h[np.diag_indices(SET_FEATURES)] = SET_STIFFNESS
@@ -286,18 +283,17 @@ def enlarge(small: Small, capacity: dict[str, int], seed: int) -> Small:
     grown = Small(small.sizes, *parts)
     if capacity["table"] != len(small.columns.keys):
         _rehash(small.columns, grown.columns)
-    if capacity["columns"] != small.squares.omega.shape[1]:
-        _draw(grown.squares, seed)
+    _draw(grown.squares, seed, len(small.squares.omega))
     return grown
 
 
-def _draw(squares: Squares, seed: int) -> None:
-    """Draw the projections; row by row, so that more columns leave the first ones as they were."""
-    for which in range(2):
-        rng = np.random.default_rng([seed, which])
-        rng.standard_normal(out=squares.omega[which], dtype=np.float32)
-        phases = np.random.default_rng([seed, which, 1]).random(PROJECTED)
-        squares.phase[which] = 2 * np.pi * phases
+def _draw(squares: Squares, seed: int, have: int) -> None:
+    """Draw the projections of the columns from `have` on, each block from a seed of its own."""
+    for low in range(have, len(squares.omega), _DRAWN):
+        rng = np.random.default_rng([seed, low // _DRAWN])
+        rng.standard_normal(out=squares.omega[low : low + _DRAWN], dtype=np.float32)
+    if not have:
+        squares.phase[:] = 2 * np.pi * np.random.default_rng(seed).random((2, PROJECTED))
 
 
 def _rehash(old: Columns, new: Columns) -> None:
