@@ -125,7 +125,12 @@ AnyRow = Row | Float32
 
 def name_hashes(names: Sequence[str]) -> UInt64:
     """Hashes of feature names, (n,) uint64; what `Featurizer` gives named features."""
-    return _mix(_crc(names) ^ _NAME) & ~_TOP
+    # Tabular events name the same features over and over; long names would fill the memory.
+    if max(map(len, names), default=0) > _SHORT:
+        return _hashed(names)
+    if len(_named) > _NAMES:
+        _named.clear()
+    return np.fromiter(map(_named.__getitem__, names), np.uint64, len(names))
 
 
 def stack(rows: Sequence[Row]) -> Rows:
@@ -155,6 +160,16 @@ def batch(rows: Sequence[AnyRow]) -> Rows:
         dense = np.stack([row for row in rows if not isinstance(row, tuple)])
         return Rows(EMPTY.indptr, EMPTY.hashes, EMPTY.raw, EMPTY.terms, dense)
     return stack([row for row in rows if isinstance(row, tuple)])
+
+
+def row_of(rows: Rows, at: int) -> AnyRow:
+    """One row of a batch, as views."""
+    if rows.dense is not None:
+        vector: Float32 = rows.dense[at]
+        return vector
+    low, high = rows.indptr[at], rows.indptr[at + 1]
+    first, last = rows.spans[at], rows.spans[at + 1]
+    return rows.hashes[low:high], rows.raw[low:high], rows.terms[low:high], rows.words[first:last]
 
 
 def of_values(hashes: UInt64, values: Float32) -> Row:
@@ -229,8 +244,10 @@ class Featurizer:
         features = example.features or {}
         values = np.fromiter(features.values(), np.float32, len(features))
         hashes = name_hashes(list(features))
-        kept = values != 0
-        return of_values(hashes[kept], values[kept])
+        if not values.all():
+            kept = values != 0
+            hashes, values = hashes[kept], values[kept]
+        return of_values(hashes, values)
 
     def state(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -241,17 +258,20 @@ class Featurizer:
         self.length = state["length"]
 
 
-def _crc(tokens: Sequence[str]) -> UInt64:
-    # Tabular events name the same features over and over; long names would fill the memory.
-    short = max(map(len, tokens), default=0) <= _SHORT
-    return np.fromiter(map(_kept_crc if short else _crc_one, tokens), np.uint64, len(tokens))
+def _hashed(names: Sequence[str]) -> UInt64:
+    found = [crc32(name.encode("utf-8", "surrogatepass")) for name in names]
+    return _mix(np.array(found, np.uint64) ^ _NAME) & ~_TOP
 
 
-def _crc_one(token: str) -> int:
-    return crc32(token.encode("utf-8", "surrogatepass"))
+class _Named(dict[str, int]):
+    """Hashes of names, kept as they are asked for."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = found = int(_hashed([name])[0])
+        return found
 
 
-_kept_crc = lru_cache(_NAMES)(_crc_one)
+_named = _Named()
 
 
 def _stem(token: str) -> tuple[str, str]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from stream import features
+from stream.features import Rows
 from stream.learn.decide import CODES
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.looked import Looked, pack
 from stream.learn.model import Model
 from stream.learn.small.learner import SmallLearner
 
+_ROWS = ("indptr", "hashes", "raw", "terms", "dense", "words", "spans")
 _WAITING = ("truths", "bounds", "hits", "empty", "partial")
 
 
@@ -24,7 +28,7 @@ def dump(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays |= model.suspicion.arrays()
     waiting = zip(_WAITING, model.waiting.peek(), strict=True)
     arrays |= {f"waiting.{name}": part for name, part in waiting}
-    arrays |= _kept("recent", list(model.recent)) | _kept("taught", model.taught)
+    arrays |= _kept("recent", model.recent) | _kept("taught", model.taught)
     nnz, names = model.density
     arrays["density.names"] = np.array(sorted(names), np.uint64)
     meta = {
@@ -61,8 +65,12 @@ def load(model: Model, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> No
         truths, bounds, *rest = (np.array(arrays[f"waiting.{name}"]) for name in _WAITING)
         model.waiting.put(truths, np.diff(bounds), *rest)
     model.density = (meta["nnz"], set(arrays["density.names"].tolist()))
-    model.recent.extend(_rows("recent", arrays))
-    model.taught = _rows("taught", arrays)
+    model.remember(*_taken("recent", arrays))
+    rows, taught, looked = _taken("taught", arrays)
+    model.taught = [
+        (features.row_of(rows, at), truth, slots)
+        for at, (truth, slots) in enumerate(zip(taught, looked, strict=True))
+    ]
     if len(model.labels) != model.learner.labels:
         raise ValueError(
             f"{len(model.labels)} label names for {model.learner.labels} labels learnt"
@@ -95,17 +103,11 @@ def _kept(what: str, kept: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
     }
 
 
-def _rows(what: str, arrays: Mapping[str, Any]) -> list[tuple[Any, Any, Any]]:
-    bounds = arrays[f"{what}.bounds"]
+def _taken(what: str, arrays: Mapping[str, Any]) -> tuple[Rows, list[Any], list[Any]]:
+    """The reverse of `_kept`: rows, the labels of each, and which were looked for."""
+    part = {name: arrays[f"{what}.{name}"] for name in _ROWS if f"{what}.{name}" in arrays}
+    rows = features.blank(0, 1) if "dense" in part else features.EMPTY
+    bounds = arrays[f"{what}.bounds"].tolist()
+    truths = [arrays[f"{what}.truths"][a:b] for a, b in itertools.pairwise(bounds)]
     looked = Looked(*(arrays[f"{what}.{name}"] for name in ("looked", "looked_bounds", "partial")))
-    kept: list[tuple[Any, Any, Any]] = []
-    for i in range(len(bounds) - 1):
-        truth = arrays[f"{what}.truths"][bounds[i] : bounds[i + 1]]
-        if f"{what}.dense" in arrays:
-            kept.append((arrays[f"{what}.dense"][i], truth, looked.of(i)))
-            continue
-        low, high = arrays[f"{what}.indptr"][i], arrays[f"{what}.indptr"][i + 1]
-        row = tuple(arrays[f"{what}.{name}"][low:high] for name in ("hashes", "raw", "terms"))
-        low, high = arrays[f"{what}.spans"][i], arrays[f"{what}.spans"][i + 1]
-        kept.append(((*row, arrays[f"{what}.words"][low:high]), truth, looked.of(i)))
-    return kept
+    return replace(rows, **part), truths, [looked.of(at) for at in range(len(truths))]

@@ -18,7 +18,7 @@ import numpy as np
 
 from stream import features
 from stream.config import Learn
-from stream.features import Row, Rows
+from stream.features import AnyRow, Rows
 from stream.labels import LabelSpace
 from stream.learn.decide import CODES
 from stream.learn.drift import DriftBank
@@ -62,8 +62,8 @@ class Model:
         """Whether the learner reacts to alarms; they are raised either way."""
         self.position = 0
         """Labelled events learnt."""
-        self.recent: deque[tuple[Any, Any, Any]] = deque(maxlen=_RECENT)
-        """Rows, their labels, and which were looked for, None for all."""
+        self._recent: deque[tuple[Rows, int, Any, Any]] = deque(maxlen=_RECENT)
+        """Batches and places in them, labels, and which were looked for, None for all."""
         self.extreme_from = 0
         """Position at which the extreme learner took over."""
         self.taught: list[tuple[Any, Any, Any]] = []
@@ -74,6 +74,18 @@ class Model:
         """Label slots of each alarm since the pipeline last looked."""
         self.density: tuple[int, set[int]] = (0, set())
         """Named values, and distinct features, of the first events."""
+
+    @property
+    def recent(self) -> list[tuple[AnyRow, Any, Any]]:
+        """The recent events: rows, their labels, and which were looked for, None for all."""
+        return [
+            (features.row_of(rows, at), truth, slots) for rows, at, truth, slots in self._recent
+        ]
+
+    def remember(self, rows: Rows, truths: Sequence[Any], looked: Sequence[Any]) -> None:
+        """Take up recent events as `recent` gave them."""
+        for at, (truth, slots) in enumerate(zip(truths, looked, strict=True)):
+            self._recent.append((rows, at, truth, slots))
 
     @property
     def extreme(self) -> bool:
@@ -193,8 +205,12 @@ class Model:
 
     def _stirs(self, names: Sequence[str]) -> bool:
         """Whether a label is new or back from retirement, which changes what is scored."""
-        slots = [self.labels.slot(name) for name in names]
-        return any(slot is None or slot in self.labels.retired for slot in slots)
+        slot_of, retired = self.labels.slot, self.labels.retired
+        for name in names:
+            slot = slot_of(name)
+            if slot is None or slot in retired:
+                return True
+        return False
 
     def _slots(self, labels: Sequence[Sequence[str]]) -> tuple[Any, Any, list[DriftEvent]]:
         bounds = np.zeros(len(labels) + 1, np.int64)
@@ -202,8 +218,11 @@ class Model:
         new: list[DriftEvent] = []
         for at, names in enumerate(labels):
             for name in dict.fromkeys(names):
-                new.extend(self._add(name))
-                slots.append(self.labels.add(name)[0])
+                slot = self.labels.slot(name)
+                if slot is None or slot in self.labels.retired:
+                    new.extend(self._add(name))
+                    slot = self.labels.add(name)[0]
+                slots.append(slot)
             bounds[at + 1] = len(slots)
         return np.array(slots, np.int32), bounds, new
 
@@ -294,14 +313,9 @@ class Model:
         return events
 
     def _keep(self, rows: Rows, truths: Any, bounds: Any, looked: Looked) -> None:
+        each = bounds.tolist()
         for i in range(len(rows)):
-            truth = truths[bounds[i] : bounds[i + 1]]
-            if rows.dense is not None:
-                self.recent.append((rows.dense[i], truth, looked.of(i)))
-            else:
-                one = rows.part(i, i + 1)
-                row: Row = (one.hashes, one.raw, one.terms, one.words)
-                self.recent.append((row, truth, looked.of(i)))
+            self._recent.append((rows, i, truths[each[i] : each[i + 1]], looked.of(i)))
 
     def _decide(self, rows: Rows) -> None:
         """Dense or sparse, looked at when 1, 2, 4, … 64 events were learnt."""
@@ -320,9 +334,9 @@ class Model:
 
     def _become_extreme(self) -> None:
         self._rebuild(self._extreme(self.learner.width))
-        self.taught = list(self.recent)
+        self.taught = self.recent
         self.extreme_from = self.position
-        self.recent.clear()
+        self._recent.clear()
 
     def _extreme(self, width: int) -> ExtremeLearner:
         s = self.settings
@@ -345,8 +359,8 @@ class Model:
             for slot in self.labels.retired:
                 learner.retire(slot, True)
         leaf_of = self.partitioner.leaf_of
-        for row, truth, slots in self.recent:
-            rows, looked = features.batch([row]), pack([slots])
+        for whole, at, truth, slots in self._recent:
+            rows, looked = whole.part(at, at + 1), pack([slots])
             bounds = np.array([0, len(truth)], np.int64)
             if isinstance(learner, ExtremeLearner):
                 near = nothing_near(1)
