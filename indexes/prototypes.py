@@ -145,13 +145,6 @@ class Prototypes:
         _learn(self._means, self._weights, slots, values, self._window)
         self._touch(keys)
 
-    def describe(self, id_: int, row: ArrayLike) -> None:
-        """Learn the embedding (d,) of a label's text: it counts as one positive.
-
-        So it is the prototype of a label without events, and its weight falls as they come.
-        """
-        self.learn(np.array([id_]), np.asarray(row))
-
     def retire(self, ids: ArrayLike) -> int:
         """Forget those that are there; return how many were."""
         keys = as_ids(ids)

@@ -27,6 +27,8 @@ from stream.types import Description, DriftEvent, Example, Float32, Prediction, 
 
 log = logging.getLogger(__name__)
 
+_TOGETHER = 1_024  # descriptions embedded together
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -264,23 +266,25 @@ class Pipeline:
             if description.text is None:
                 self.retrieval.retire(self.model.labels.ids[slot])
             else:
-                self._describe_prototype(slot)
+                self._describe_prototypes(self.retrieval, [slot])
         return events
 
-    def _describe_prototype(self, slot: int) -> None:
-        if self.featurizer.length or self.retrieval is None:
+    def _describe_prototypes(self, retrieval: Retrieval, slots: Sequence[int]) -> None:
+        if self.featurizer.length:
             return  # words say nothing of a dense row
-        rows = features.stack([features.of_text(self.model.labels.descriptions[slot])])
-        embedded = self.model.embed(rows)
-        if embedded is not None:
-            self.retrieval.describe(self.model.labels.ids[slot], embedded[0])
+        labels = self.model.labels
+        for start in range(0, len(slots), _TOGETHER):
+            part = slots[start : start + _TOGETHER]
+            texts = [features.of_text(labels.descriptions[slot]) for slot in part]
+            embedded = self.model.embed(features.stack(texts))
+            if embedded is not None:
+                retrieval.describe([labels.ids[slot] for slot in part], embedded)
 
     def _retrieval(self, dimension: int) -> Retrieval:
         """The index, made when the space has turned extreme."""
         if self.retrieval is None:
             self.retrieval = Retrieval(self.settings.index, dimension)
-            for slot in self.model.labels.descriptions:
-                self._describe_prototype(slot)
+            self._describe_prototypes(self.retrieval, list(self.model.labels.descriptions))
             self._teach_prototypes(self.retrieval)
         return self.retrieval
 

@@ -98,9 +98,9 @@ class Retrieval:
         if before // self.settings.sync_events != self._since // self.settings.sync_events:
             self.sync()
 
-    def describe(self, identity: int, embedded: Float32) -> None:
-        """Let a label's description stand for it until its events outweigh it."""
-        self.prototypes.describe(identity, embedded)
+    def describe(self, ids: Sequence[int], embedded: Float32) -> None:
+        """Let descriptions (n, d) stand for labels; each counts as one of the label's events."""
+        self.prototypes.learn(np.array(ids, np.int64), embedded)
         self.sync()
 
     def retire(self, identity: int) -> None:

@@ -65,7 +65,7 @@ def test_one_row_serves_all_labels_of_an_event() -> None:
 
 def test_a_description_is_outweighed_by_events() -> None:
     prototypes, text, rows = Prototypes(WIDTH), rows_of(1)[0], rows_of(50, seed=5) + 1
-    prototypes.describe(3, text)
+    prototypes.learn([3], text)
     np.testing.assert_allclose(prototypes.vectors([3])[0], unit(text), atol=1e-6)
     likeness = []
     for row in rows:
