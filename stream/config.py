@@ -35,7 +35,7 @@ Objective = Literal["micro_f1", "macro_f1", "hamming", "subset"]
 # what `learn.without` can leave out; experts of small spaces by their place in the mixture
 EXPERTS = (
     "logistic_values", "logistic_idf", "logistic_bins", "logistic_history", "vote_10", "vote_50",
-    "vote_bins", "last_set", "recent_sets", "prior", "markov", "squares", "squares_smooth",
+    "vote_bins", "recent_sets", "prior", "markov", "squares", "squares_smooth",
     "squares_history", "squares_values", "tree",
 )  # fmt: skip
 # parts of the learner of extreme spaces

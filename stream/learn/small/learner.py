@@ -1,4 +1,4 @@
-"""The small learner: all labels are candidates, sixteen experts, one Newton mixture.
+"""The small learner: all labels are candidates, fifteen experts, one Newton mixture.
 
 Sources: online Newton and AdaGrad as cited in their modules; the set of experts and their
 parameters were measured over twelve public streams (see the README's table).

@@ -13,7 +13,7 @@ from stream.learn import decide
 from stream.learn.jit import fast_kernel, kernel
 from stream.learn.newton import solve
 from stream.learn.odds import sigmoids
-from stream.learn.small.state import EXPERTS, STIFFNESS, Mixture
+from stream.learn.small.state import LANES, STIFFNESS, Mixture
 
 DECAY = 0.9995
 _RATE = np.float32(0.005)
@@ -23,15 +23,15 @@ _RATE = np.float32(0.005)
 def mix(
     mixture: Mixture, z: Any, leaf_of: Any, labels: int, local: bool, total: Any, out: Any
 ) -> None:
-    """Log odds and probabilities of the first labels from expert logits z (labels, EXPERTS)."""
+    """Log odds and probabilities of the first labels from expert logits z (labels, LANES)."""
     shared = mixture.shared.astype(np.float32)
     for label in range(labels):
         leaf = leaf_of[label]
         amount = np.float32(0.0)
-        for e in range(EXPERTS):
+        for e in range(LANES):
             amount += (shared[e] + mixture.label[label, e]) * z[label, e]
         if local and leaf >= 0:
-            for e in range(EXPERTS):
+            for e in range(LANES):
                 amount += mixture.leaf[leaf, e] * z[label, e]
         total[label] = amount + mixture.bias[label]
     sigmoids(total, labels, out)
@@ -45,7 +45,7 @@ def _sums(logits: Any, y: Any, p: Any, labels: int, gradient: Any, h: Any) -> No
         residual[label] = p[label] - y[label]
         curve[label] = max(p[label] * (1 - p[label]), np.float32(0.002))
     weighed = np.empty(labels, np.float32)
-    for i in range(EXPERTS):
+    for i in range(LANES):
         slope = np.float32(0.0)
         for label in range(labels):
             slope += residual[label] * logits[i, label]
@@ -69,13 +69,13 @@ def _correct(
     for label in range(labels):
         residual = p[label] - y[label]
         rate = mixture.boost[label] * _RATE
-        for e in range(EXPERTS):
+        for e in range(LANES):
             step = residual * z[label, e]
             own_g[label, e] += step * step
             own[label, e] -= rate * step / np.sqrt(own_g[label, e])
         leaf = leaf_of[label]
         if local and leaf >= 0:
-            for e in range(EXPERTS):
+            for e in range(LANES):
                 step = residual * z[label, e]
                 theirs_g[leaf, e] += step * step
                 theirs[leaf, e] -= _RATE * step / np.sqrt(theirs_g[leaf, e])
@@ -85,12 +85,12 @@ def _correct(
 def learn(
     mixture: Mixture, logits: Any, z: Any, y: Any, p: Any, leaf_of: Any, labels: int, local: bool
 ) -> None:
-    """One step on the logistic loss of every label; z is `logits` (EXPERTS, labels) turned."""
-    for i in range(EXPERTS):
-        for j in range(EXPERTS):
+    """One step on the logistic loss of every label; z is `logits` (LANES, labels) turned."""
+    for i in range(LANES):
+        for j in range(LANES):
             mixture.h[i, j] *= DECAY
         mixture.h[i, i] += (1.0 - DECAY) * STIFFNESS
-    gradient = np.empty(EXPERTS)
+    gradient = np.empty(LANES)
     _sums(logits, y, p, labels, gradient, mixture.h)
     mixture.shared[:] -= solve(mixture.h, gradient)
     _correct(mixture, z, y, p, leaf_of, labels, local)

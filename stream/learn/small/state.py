@@ -19,7 +19,7 @@ POSTINGS = 256  # newest events kept for a sparse column
 PROJECTED = 256  # width of the random projections
 LAG = 8  # steps of least squares that are kept before they are settled
 CONTEXT = 64  # labels whose history enters the third least-squares expert
-EXPERTS = 16
+LANES = 16  # experts, and a lane that stays 0: arrays of sixteen fill vector registers
 LOGISTICS = 4
 DISTINCT = 12  # exact values that a dense column is one-hot in
 BINS = 20  # DISTINCT and 8 bins
@@ -100,9 +100,9 @@ class Mixture(NamedTuple):
 
     h: Any
     shared: Any
-    leaf: Any  # (leaves, EXPERTS)
+    leaf: Any  # (leaves, LANES)
     leaf_g: Any
-    label: Any  # (labels, EXPERTS)
+    label: Any  # (labels, LANES)
     label_g: Any
     bias: Any
     bias_g: Any
@@ -199,12 +199,12 @@ _MEMORY: Specs = {
     "mtotal": Spec((MARKOV,)),
 }
 _MIXTURE: Specs = {
-    "h": Spec((EXPERTS, EXPERTS), np.float64),
-    "shared": Spec((EXPERTS,), np.float64),
-    "leaf": Spec(("leaves", EXPERTS)),
-    "leaf_g": Spec(("leaves", EXPERTS), np.float32, 0.1),
-    "label": Spec(("labels", EXPERTS)),
-    "label_g": Spec(("labels", EXPERTS), np.float32, 0.1),
+    "h": Spec((LANES, LANES), np.float64),
+    "shared": Spec((LANES,), np.float64),
+    "leaf": Spec(("leaves", LANES)),
+    "leaf_g": Spec(("leaves", LANES), np.float32, 0.1),
+    "label": Spec(("labels", LANES)),
+    "label_g": Spec(("labels", LANES), np.float32, 0.1),
     "bias": Spec(("labels",)),
     "bias_g": Spec(("labels",), np.float32, 0.01),
     "boost": Spec(("labels",), np.float32, 1),
@@ -235,7 +235,7 @@ SPECS = (_COLUMNS, _LINEAR, _SQUARES, _MEMORY, _MIXTURE, _SETS, trees.SPECS)
 KINDS = (Columns, Linear, Squares, Memory, Mixture, Sets, Tree)
 
 RIDGES = (0.1, 1.0, 0.3, 1.0)
-START = np.array([0.125] * 7 + [0.0, 0.0, 0.05, 0.0] + [0.125] * 4 + [0.05])
+START = np.array([0.125] * 7 + [0.0, 0.05, 0.0] + [0.125] * 4 + [0.05, 0.0])
 STIFFNESS = 60.0
 _DRAWN = 64  # columns whose projections are drawn together; capacities are its multiples
 SET_START = np.array([0.7, 0.15, 0.1, 0.1, 0.0, 0.1, 0.1, 0.0, 0.0, 0.3])
@@ -266,7 +266,7 @@ def make(capacity: dict[str, int], seed: int) -> Small:
     for p, ridge in zip(small.squares[2:6], RIDGES, strict=True):
         p[np.diag_indices(len(p))] = 1.0 / ridge
     _draw(small.squares, seed, 0)
-    small.mixture.h[np.diag_indices(EXPERTS)] = STIFFNESS
+    small.mixture.h[np.diag_indices(LANES)] = STIFFNESS
     small.mixture.shared[:] = START
     small.sets.h[np.diag_indices(SET_FEATURES)] = SET_STIFFNESS
     small.sets.weight[:] = SET_START

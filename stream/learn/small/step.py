@@ -17,9 +17,9 @@ from stream.learn.small.rows import Active
 from stream.learn.small.state import (
     CONTEXT,
     EVENTS,
-    EXPERTS,
     LABELS,
     LAG,
+    LANES,
     LAST_SET,
     LOGISTICS,
     MARKOV,
@@ -34,7 +34,7 @@ _EMA = (0.2, 0.05)  # rates of the decayed means
 _NOTHING = 1e-8  # a mean below it is zero
 # places among the experts; from FIRST_SHARE on they give probabilities, before it logits
 FIRST_SHARE = FIRST_VOTE = LOGISTICS
-LAST, RECENT, PRIOR, CHAIN, FIRST_SQUARE, TREE = 7, 8, 9, 10, 11, 15
+RECENT, PRIOR, CHAIN, FIRST_SQUARE, TREE = 7, 8, 9, 10, 14
 
 
 class Scratch(NamedTuple):
@@ -43,9 +43,9 @@ class Scratch(NamedTuple):
     active: Active
     phi: Any  # (4, width)
     close: Any  # (4, LAG) products of phi with the last gains
-    raw: Any  # (EXPERTS, labels) outputs of the experts: logits of logistics, else probabilities
-    logits: Any  # (EXPERTS, labels) clipped
-    z: Any  # (labels, EXPERTS) the same, as the mixture takes them
+    raw: Any  # (LANES, labels) outputs of the experts: logits of logistics, else probabilities
+    logits: Any  # (LANES, labels) clipped
+    z: Any  # (labels, LANES) the same, as the mixture takes them
     odds: Any  # (labels,) log odds of the mixture
     residual: Any  # (LOGISTICS, labels)
     prior: Any
@@ -60,7 +60,7 @@ class Scratch(NamedTuple):
     who: Any
     near: Any  # (1,) neighbours found
     c: sets.Candidates
-    on: Any  # (EXPERTS,) 1, or 0 for an expert that is left out
+    on: Any  # (LANES,) 1, or 0 for an expert that is left out
     use: Any  # (2,) whether sets are re-ranked, and partitions correct the mixture
     tree: Room
 
@@ -73,9 +73,9 @@ def scratch(small: Small, dense: bool, off: Collection[str] = ()) -> Scratch:
         rowing.active(len(small.columns.df), dense),
         np.zeros((4, width), np.float32),
         np.zeros((4, LAG), np.float32),
-        np.zeros((EXPERTS, labels), np.float32),
-        np.zeros((EXPERTS, labels), np.float32),
-        np.zeros((labels, EXPERTS), np.float32),
+        np.zeros((LANES, labels), np.float32),
+        np.zeros((LANES, labels), np.float32),
+        np.zeros((labels, LANES), np.float32),
         np.zeros(labels, np.float32),
         np.zeros((LOGISTICS, labels), np.float32),
         np.zeros(labels, np.float32),
@@ -90,7 +90,7 @@ def scratch(small: Small, dense: bool, off: Collection[str] = ()) -> Scratch:
         np.zeros(MOST, np.int32),
         np.zeros(1, np.int64),
         sets.candidates(labels, MOST),
-        np.array([name not in off for name in NAMES], np.float32),
+        np.array([name not in off for name in NAMES] + [False] * (LANES - len(NAMES)), np.float32),
         np.array([name not in off for name in ("sets", "partition_weights")]),
         room(small.tree),
     )
@@ -118,7 +118,6 @@ def forward(s: Small, t: Scratch, leaf_of: Any, is_dense: bool) -> None:
         s.tree, t.tree, act.column, act.b, m, scale, is_dense, labels, t.prior, raw[TREE]
     )
     markov = _markov_row(s.sizes[LAST_SET])
-    raw[LAST, :labels] = s.memory.last[:labels]
     raw[RECENT, :labels] = s.memory.ema[1, :labels]
     raw[PRIOR, :labels] = t.prior[:labels]
     raw[CHAIN, :labels] = t.prior[:labels]
@@ -143,11 +142,11 @@ def _line_up(t: Scratch, labels: int) -> None:
     for e in range(FIRST_SHARE):
         for label in range(labels):
             t.logits[e, label] = min(clip, max(-clip, t.raw[e, label]))
-    for e in range(FIRST_SHARE, EXPERTS):
+    for e in range(FIRST_SHARE, LANES):
         logits(t.raw[e], labels, t.logits[e])
     for label in range(labels):
         t.logits[TREE, label] -= t.logits[PRIOR, label]  # 0 without a split
-    for e in range(EXPERTS):
+    for e in range(LANES):
         for label in range(labels):
             t.logits[e, label] *= t.on[e]
             t.z[label, e] = t.logits[e, label]
