@@ -3,7 +3,8 @@
     python tests/bench/bench_ablation.py [--data DIR] [--jobs N] [--out FOLDER]
 
 Small spaces: still streams are the first --limit events of evaluation folders; drifting ones are
-planted, of texts and of vectors, and two groups change their meaning half-way. Extreme ones: the
+planted, of texts and of vectors, where two groups change their meaning half-way, and of unions of
+boxes among eight numbers, all of which change half-way. Extreme ones: the
 first --extreme events of tibkat, texts with all label names. Figures are changes against the
 whole model, in thousandths, averaged over the streams of a kind; below zero the part pays. With
 --out the result is written as ablation.json and ablation.md.
@@ -23,7 +24,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import numpy as np
 from bench_quality import SMALL
+from bench_tree import FEATURES, boxes
 from machine import describe
 
 from stream.config import EXPERTS, PARTS, load
@@ -76,6 +79,21 @@ def drifting(events: int, dimension: int, seed: int) -> tuple[list[Example], lis
     return examples, [str(label) for label in range(plan.labels)]
 
 
+def boxed(events: int, seed: int) -> tuple[list[Example], list[str]]:
+    """Vectors whose labels are unions of boxes, and half-way of other boxes."""
+    rng = np.random.default_rng(seed)
+    x = rng.random((events, FEATURES))
+    halves = np.array_split(x, 2)
+    y = np.concatenate([boxes(rng, half) for half in halves])
+    examples = [
+        Example(
+            str(at), vector=row.astype(np.float32), labels=tuple(map(str, np.flatnonzero(true)))
+        )
+        for at, (row, true) in enumerate(zip(x, y, strict=True))
+    ]
+    return examples, [str(label) for label in range(y.shape[1])]
+
+
 def without(part: str, data: Path, limit: int, events: int) -> dict[str, Figures]:
     """Mean figures of small spaces by kind of stream."""
     off = "" if part == WHOLE else part
@@ -83,7 +101,8 @@ def without(part: str, data: Path, limit: int, events: int) -> dict[str, Figures
     still = [score(list(one.examples(limit)), one.label_names, off) for one in folders]
     planted = [drifting(events, dimension, seed) for seed in SEEDS for dimension in (0, 24)]
     moving = [score(*one, off) for one in planted]
-    kinds = {"still": still, "drifting": moving}
+    moved = [score(*boxed(2 * events, seed), off) for seed in SEEDS]
+    kinds = {"still": still, "drifting": moving, "boxes": moved}
     return {
         kind: {name: statistics.mean(one[name] for one in found) for name in found[0]}
         for kind, found in kinds.items()
@@ -144,7 +163,8 @@ def main() -> None:
         + ", ".join(f"{name} {value}" for name, value in machine.items())
         + f", {chosen.jobs} at a time, learner seed {load(environ={}).learn.seed}.\n\n## Small "
         f"spaces\n\nMeans over twelve still streams ({chosen.limit:,} events at most of each) and "
-        f"four drifting ones ({chosen.drifting:,} each, seeds {SEEDS}).\n\n{table(small)}\n"
+        f"four drifting ones ({chosen.drifting:,} each) and two of boxes (twice as many), seeds "
+        f"{SEEDS}.\n\n{table(small)}\n"
     )
     if extreme:
         text += f"\n## Extreme spaces\n\ntibkat, first {chosen.extreme:,} events.\n\n"
