@@ -1,14 +1,13 @@
-"""Labels that look wrong: given ones that the model finds very unlikely, missing ones very likely.
+"""Labels that look wrong: given ones that do not fit their event, missing ones that would.
 
-A cell (event, label) is scored before it is learnt, by the log odds that it was flipped. For a
-missing label that is the logit of its probability; for a given one, how far its logit lies below
-that of the label's own rate, since a wrong label is given wherever, and a right one where the model
-expects it at least as often as on average. A given label that was not even on the shortlist
-counts by how seldom that happens to given labels.
+Each given label of an event and the likeliest missing ones are scored before the event is learnt,
+by the log odds that somebody flipped them, up to a constant: see `stream.learn.flips`. They go by
+the label's probability and by how the rest of the event's labels fit with it and without.
 
 Of each event the most suspicious cell is told where it passes a bar: the score that a set share
-of recent events passes, and never more than that share of all events. New labels and
-labels that were not looked for are never suspicious.
+of recent events passes, and never more than that share of all events. A label's first event is not
+scored; labels given fewer than KNOWN times are scored, but not told, and labels that were not
+looked for are neither.
 """
 
 from __future__ import annotations
@@ -18,11 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.learn import flips
 from stream.learn.arrays import Spec, Specs, allocate, dump, grow, power, restore
 from stream.learn.jit import kernel
 from stream.learn.looked import Looked, holds
 
-KNOWN = 20  # times that a label was given before it is judged
+KNOWN = 20  # times that a label was given before it is told
 WARM_UP = 200  # events before the first is told
 DECAY = 0.9999  # of the scores that the bar is taken from
 _LOW, _STEP, _BINS = -4.0, 0.125, 160
@@ -30,15 +30,12 @@ _NONE = -1e9
 
 # sizes
 EVENTS, TOLD, PARTIAL = 0, 1, 2
-# totals: given labels, and those of them that were not scored at all
-GIVEN, LOST = 0, 1
 
 
 class State(NamedTuple):
     """What is counted."""
 
     sizes: Any
-    totals: Any
     given: Any  # (labels,) times given
     looked: Any  # (labels,) of the partial events, those in which it was looked for
     passed: Any  # (_BINS,) decayed count of events by their highest score
@@ -57,7 +54,6 @@ class Suspect(NamedTuple):
 
 _SPECS: Specs = {
     "sizes": Spec((4,), np.int64),
-    "totals": Spec((2,), np.float64),
     "given": Spec(("labels",), np.float64),
     "looked": Spec(("labels",), np.float64),
     "passed": Spec((_BINS,), np.float64),
@@ -77,12 +73,14 @@ class Suspicion:
         self._share = share
         self._capacity = {"labels": 64}
         self.state = allocate(State, _SPECS, self._capacity)
+        self.flips = flips.fresh()
+        self._room = flips.room()
         self.slots = np.zeros((0, 0), np.int32)
         """(n, m) labels scored of the last events."""
         self.scores = np.zeros((0, 0), np.float32)
-        """(n, m) score of each, very low where none is due."""
+        """(n, m) score of each; very low where none is due, as for labels far down."""
         self.lost = np.zeros(0, np.float32)
-        """The same of each given label that was not scored."""
+        """The same of each given label that is not among them."""
 
     def look(
         self, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, labels: int
@@ -105,7 +103,8 @@ class Suspicion:
         self.lost = np.full(len(truths), _NONE, np.float32)
         out = np.zeros((len(slots), 5))
         told = _look(
-            self.state, slots, p, truths, bounds, looked, self._share, self.scores, self.lost, out,
+            self.state, self.flips, self._room, slots, p, truths, bounds, looked, labels,
+            self._share, self.scores, self.lost, out,
         )  # fmt: skip
         if not told:
             return []
@@ -119,23 +118,18 @@ class Suspicion:
 
     def arrays(self) -> dict[str, Any]:
         """The state by name, not copied."""
-        return dump(self.state, "suspicion")
+        return dump(self.state, "suspicion") | dump(self.flips, "flips")
 
     def load(self, arrays: Mapping[str, Any]) -> None:
         """Replace the state by one that `arrays` gave."""
         self.state = restore(State, arrays, "suspicion")
+        self.flips = restore(flips.Flips, arrays, "flips")
         self._capacity = {"labels": len(self.state.given)}
 
     def _reserve(self, labels: int) -> None:
         if labels > self._capacity["labels"]:
             self._capacity = {"labels": power(labels, self._capacity["labels"])}
             self.state = grow(self.state, _SPECS, self._capacity)
-
-
-@kernel
-def _logit(p: float) -> float:
-    bounded = min(max(np.float64(p), 1e-6), 1.0 - 1e-6)
-    return np.log(bounded / (1.0 - bounded))
 
 
 @kernel
@@ -150,60 +144,130 @@ def _bar(passed: Any, share: float) -> float:
 
 
 @kernel
+def _gather(slots: Any, truth: Any, named: Any, partial: bool, rank: Any, missing: Any) -> None:
+    """Where the given labels stand among the slots, and where the likeliest missing ones do."""
+    rank[:] = -1
+    missing[:] = -1
+    found = missed = 0
+    for at in range(len(slots)):
+        label = slots[at]
+        if label < 0 or (found == len(truth) and missed == len(missing)):
+            return
+        here = False
+        for k in range(len(truth)):
+            if truth[k] == label:
+                here = True
+                rank[k] = at
+                found += 1
+        if not here and missed < len(missing) and (not partial or holds(named, label)):
+            missing[missed] = at
+            missed += 1
+
+
+@kernel
 def _look(
-    s: State, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, share: float,
-    scores: Any, lost: Any, out: Any,
+    s: State, f: flips.Flips, t: flips.Room, slots: Any, p: Any, truths: Any, bounds: Any,
+    looked: Looked, labels: int, share: float, scores: Any, lost: Any, out: Any,
 ) -> int:  # fmt: skip
     before = s.sizes[TOLD]
+    ranks = np.empty(len(truths), np.int64)
     for i in range(len(slots)):
-        truth = truths[bounds[i] : bounds[i + 1]]
+        low, high = bounds[i], bounds[i + 1]
+        truth, rank = truths[low:high], ranks[low:high]
         named = looked.slots[looked.bounds[i] : looked.bounds[i + 1]]
         partial = looked.partial[i]
-        best, slot, rank, given = _NONE, -1, -1, False
-        found = 0
-        for at in range(slots.shape[1]):
-            label = slots[i, at]
-            if label < 0:
-                break
-            here = holds(truth, label)
-            found += here
-            if s.given[label] < KNOWN:
-                continue
-            if here:
-                n = s.sizes[EVENTS] - s.sizes[PARTIAL] + s.looked[label]
-                score = _logit((s.given[label] + 0.5) / (n + 1.0)) - _logit(p[i, at])
-            elif partial and not holds(named, label):
-                continue
-            else:
-                score = _logit(p[i, at])
-            scores[i, at] = score
-            if score > best:
-                best, slot, rank, given = score, label, at, here
-        if found < len(truth):
-            seldom = np.log((s.totals[GIVEN] + 2.0) / (s.totals[LOST] + 1.0))
-            for k in range(len(truth)):
-                if s.given[truth[k]] >= KNOWN and not holds(slots[i], truth[k]):
-                    lost[bounds[i] + k] = seldom
-                    if seldom > best:
-                        best, slot, rank, given = seldom, truth[k], -1, True
+        _gather(slots[i], truth, named, partial, rank, t.missing)
+        _score(s, f, t, slots[i], p[i], truth, rank, not partial, labels, scores[i], lost[low:high])
+        best, slot, at, given = _highest(s, slots[i], scores[i], truth, rank, lost[low:high], t)
         bar = _bar(s.passed, share)
         n = s.sizes[EVENTS]
         if best > bar and n >= WARM_UP and s.sizes[TOLD] + 1 <= share * n:
             s.sizes[TOLD] += 1
             out[i, 0] = 1 if given else 2
-            out[i, 1], out[i, 2], out[i, 3], out[i, 4] = slot, rank, best, bar
-        _count(s, truth, named, partial, len(truth) - found, best)
+            out[i, 1], out[i, 2], out[i, 3], out[i, 4] = slot, at, best, bar
+        _count(s, truth, named, partial, best)
     return s.sizes[TOLD] - before
 
 
 @kernel
-def _count(s: State, truth: Any, named: Any, partial: bool, lost: int, best: float) -> None:
+def _score(
+    s: State, f: flips.Flips, t: flips.Room, slots: Any, p: Any, truth: Any, rank: Any,
+    whole: bool, labels: int, scores: Any, lost: Any,
+) -> None:  # fmt: skip
+    """Score the cells of an event, and learn from it what flipped ones look like."""
+    rates = flips.Rates(s.given, s.looked, s.sizes[EVENTS] - s.sizes[PARTIAL])
+    key = flips.key_of(truth)
+    improbable = probable = 0.0
+    for at in rank:
+        improbable += flips.surprise(p[at] if at >= 0 else 0.0)
+    for at in t.missing:
+        if at >= 0:
+            probable += flips.surprise(1.0 - p[at])
+    for k in range(len(truth)):
+        at, label = rank[k], truth[k]
+        if s.given[label] == 0:
+            continue
+        own = p[at] if at >= 0 else 0.0
+        t.sums[0], t.sums[1] = improbable - flips.surprise(own), probable
+        flips.signs(f, rates, label, own, at >= 0, truth, key, whole, t.sums, t.x)
+        score = flips.odds(f, flips.GIVEN, t.x)
+        if at >= 0:
+            scores[at] = score
+        else:
+            lost[k] = score
+        if whole:
+            flips.show(f, flips.GIVEN, score, False, 1.0, t)
+            flips.show(f, flips.MISSING, flips.odds(f, flips.MISSING, t.x), True, 1.0, t)
+    t.sums[0] = improbable
+    for at in t.missing:
+        if at < 0 or s.given[slots[at]] == 0:
+            continue
+        t.sums[1] = probable - flips.surprise(1.0 - p[at])
+        flips.signs(f, rates, slots[at], p[at], True, truth, key, whole, t.sums, t.x)
+        score = flips.odds(f, flips.MISSING, t.x)
+        scores[at] = score
+        if whole:
+            flips.show(f, flips.MISSING, score, False, 1.0, t)
+    if not whole or labels == 0:
+        return
+    label = flips.drawn(s.sizes[EVENTS], labels)
+    if s.given[label] > 0 and not holds(truth, label):
+        own, listed, t.sums[1] = 0.0, False, probable
+        for at in range(len(slots)):
+            if slots[at] == label:
+                own, listed = p[at], True
+                if holds(t.missing, at):
+                    t.sums[1] -= flips.surprise(1.0 - own)
+                break
+        flips.signs(f, rates, label, own, listed, truth, key, whole, t.sums, t.x)
+        score = flips.odds(f, flips.GIVEN, t.x)
+        flips.show(f, flips.GIVEN, score, True, flips.usual(f), t)
+    flips.learn(f, t)
+    flips.count(f, truth, key, s.sizes[EVENTS])
+
+
+@kernel
+def _highest(
+    s: State, slots: Any, scores: Any, truth: Any, rank: Any, lost: Any, t: flips.Room
+) -> tuple[float, int, int, bool]:
+    """The highest score of an event among labels that may be told: its label, place and kind."""
+    best, slot, place, given = _NONE, -1, -1, False
+    for k in range(len(truth)):
+        score = scores[rank[k]] if rank[k] >= 0 else lost[k]
+        if score > best and s.given[truth[k]] >= KNOWN:
+            best, slot, place, given = np.float64(score), truth[k], rank[k], True
+    for at in t.missing:
+        if at >= 0 and scores[at] > best and s.given[slots[at]] >= KNOWN:
+            best, slot, place, given = np.float64(scores[at]), slots[at], at, False
+    return best, slot, place, given
+
+
+@kernel
+def _count(s: State, truth: Any, named: Any, partial: bool, best: float) -> None:
     s.passed[:] *= DECAY
     place = np.int64((best - _LOW) / _STEP) if best > _LOW else 0
     s.passed[min(place, len(s.passed) - 1)] += 1
     s.sizes[EVENTS] += 1
-    s.totals[GIVEN] = s.totals[GIVEN] * DECAY + len(truth)
-    s.totals[LOST] = s.totals[LOST] * DECAY + lost
     for label in truth:
         s.given[label] += 1
     if partial:
