@@ -66,7 +66,7 @@ class Suspicion:
     Parameters
     ----------
     share
-        Share of the events of which a cell is told at most; 0 for none.
+        Share of the events of which a cell is told at most; 0 for none, and none is scored.
     """
 
     def __init__(self, share: float) -> None:
@@ -97,6 +97,8 @@ class Suspicion:
         labels
             Labels known.
         """
+        if self._share == 0:
+            return []
         self._reserve(labels)
         self.slots = slots
         self.scores = np.full(slots.shape, _NONE, np.float32)

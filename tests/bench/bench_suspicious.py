@@ -6,9 +6,9 @@
 drawn from all (event, label) cells without one. `uniform`: a share of all cells is flipped,
 whatever they hold; where labels are few most of what is given then is wrong, so it is taken as a
 share of the given ones too, and drawn from all cells. Every cell is scored just before it is
-learnt, from the first event on, with labels that were seen too seldom counted as not suspected;
-the highest scores, as many as were flipped, are compared with what was flipped. `told` is the
-precision of those that a service would publish at `learn.suspicious_share` 0.01.
+learnt, from the first event on; a label's first event, and missing labels far down, count as not
+suspected. The highest scores, as many as were flipped, are compared with what was flipped. `told`
+is the precision of those that a service would publish at `learn.suspicious_share` 0.01.
 """
 
 from __future__ import annotations

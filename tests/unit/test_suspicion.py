@@ -10,8 +10,10 @@ import pytest
 
 from stream import features
 from stream.config import Learn
-from stream.learn import persist
+from stream.learn import flips, persist
+from stream.learn.looked import Looked, everywhere, pack
 from stream.learn.model import Model
+from stream.learn.suspicion import KNOWN, Suspicion
 from stream.metrics import Metrics
 from stream.pipeline import Item, Pipeline
 from stream.progress import Progress
@@ -126,6 +128,85 @@ def test_the_cut_does_not_matter_and_snapshots_go_on(settings: Learn) -> None:
     assert len(said) > 3
 
 
+def look(
+    suspicion: Suspicion, sets: list[list[int]], p: float, looked: Looked | None = None
+) -> Any:
+    """Show events of six labels to which the model gives equal probabilities; what was told."""
+    truths = np.array([label for one in sets for label in one], np.int32)
+    bounds = np.cumsum([0] + [len(one) for one in sets])
+    slots = np.tile(np.arange(6, dtype=np.int32), (len(sets), 1))
+    every = everywhere(len(sets)) if looked is None else looked
+    return suspicion.look(slots, np.full(slots.shape, p, np.float32), truths, bounds, every, 6)
+
+
+def pairs(n: int) -> list[list[int]]:
+    """Labels 0 and 1, 2 and 3, or 4 and 5: always two of them."""
+    first = 2 * np.random.default_rng(2).integers(3, size=n)
+    return [[int(one), int(one) + 1] for one in first]
+
+
+def test_a_set_that_does_not_fit_is_enough() -> None:
+    """Where the probabilities say nothing, lone halves of pairs are found, and a label beside one."""
+    suspicion = Suspicion(SHARE)
+    assert not look(suspicion, pairs(WARM), 1 / 3)
+    (told,) = look(suspicion, [[0, 1, 4]], 1 / 3)
+    assert (told.slot, told.given, told.score > told.bar) == (4, True, True)
+    assert np.argmax(suspicion.scores[0]) == 4
+    (told,) = look(suspicion, [[2]], 1 / 3)
+    assert (told.slot, told.given) == (3, False)
+    look(suspicion, [[2, 3]], 1 / 3)
+    assert suspicion.scores.max() < told.bar
+
+
+def test_events_known_in_part_are_scored_by_their_probabilities_and_teach_nothing() -> None:
+    suspicion = Suspicion(SHARE)
+    look(suspicion, pairs(WARM), 1 / 3)
+    before = flips.Flips(*(array.copy() for array in suspicion.flips))
+    look(suspicion, [[0], [0], [0]], 1 / 3, pack([[0, 4], [], [0, 1]]))
+    for name, old, new in zip(flips.Flips._fields, before, suspicion.flips, strict=True):
+        np.testing.assert_array_equal(old, new, err_msg=name)
+    scored = suspicion.scores > -1e8
+    np.testing.assert_array_equal(np.flatnonzero(scored[0]), [0, 4])
+    np.testing.assert_array_equal(np.flatnonzero(scored[1]), [0])
+    np.testing.assert_array_equal(np.flatnonzero(scored[2]), [0, 1])
+
+
+def test_scored_from_the_second_event_told_when_known() -> None:
+    suspicion = Suspicion(SHARE)
+    look(suspicion, [one for one in pairs(3 * WARM) if one[0] < 4], 1 / 3)
+    for times in range(KNOWN + 2):
+        told = look(suspicion, [[0, 1, 4]], 1 / 3)
+        assert (suspicion.scores[0, 4] > -1e8) == (times > 0)
+        assert all(one.slot != 4 for one in told) or times >= KNOWN
+
+
+def test_without_a_share_nothing_is_scored() -> None:
+    suspicion = Suspicion(0.0)
+    assert not look(suspicion, [*pairs(WARM), [0, 3]], 1 / 3)
+    assert suspicion.state.sizes[0] == 0
+
+
+def test_tables_are_halved_before_they_fill() -> None:
+    suspicion = Suspicion(SHARE)
+    look(suspicion, pairs(WARM), 1 / 3)
+    held = suspicion.flips.totals.copy()
+    suspicion.state.sizes[0] = len(suspicion.flips.sets) - 1
+    look(suspicion, [[0, 1]], 1 / 3)
+    np.testing.assert_allclose(suspicion.flips.totals, held / 2 + [1, 2])
+    assert suspicion.flips.sets.sum() == pytest.approx(WARM / 2 + 1)
+    assert suspicion.flips.pairs.sum() == pytest.approx(WARM / 2 + 1)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_whatever_the_probabilities_scores_are_finite(p: float) -> None:
+    suspicion = Suspicion(SHARE)
+    rng = np.random.default_rng(0)
+    sets = [np.flatnonzero(rng.random(6) < rate).tolist() for rate in (0, 0.5, 1) * 200]
+    look(suspicion, sets, p)
+    assert np.isfinite(suspicion.scores).all()
+    assert np.isfinite(suspicion.flips.weight).all()
+
+
 def test_told_on_the_drift_topic_and_counted() -> None:
     from stream.config import Settings
 
@@ -149,8 +230,9 @@ def test_told_on_the_drift_topic_and_counted() -> None:
 
 
 @pytest.mark.data
-def test_precision_at_the_number_flipped(data: Path) -> None:
-    """Of scene, 5 % of the labels given go missing or are drawn: `bench_suspicious.py` has more."""
+@pytest.mark.parametrize("name", ["scene", "yeast"])
+def test_precision_at_the_number_flipped(name: str, data: Path) -> None:
+    """5 % of the labels given go missing or are drawn: `bench_suspicious.py` has more."""
     import importlib.util
 
     file = Path(__file__).resolve().parents[1] / "bench" / "bench_suspicious.py"
@@ -162,7 +244,7 @@ def test_precision_at_the_number_flipped(data: Path) -> None:
 
     sys.modules[spec.name] = bench  # dataclasses look their module up
     spec.loader.exec_module(bench)
-    found = bench.find(bench.events("scene", data, 0), 0.05, "swapped", 0)
+    found = bench.find(bench.events(name, data, 0), 0.05, "swapped", 0)
     assert found.flipped >= 120
     assert found.precision >= 0.5
     assert found.told_precision >= 0.5
