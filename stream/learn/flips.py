@@ -35,6 +35,7 @@ import numpy as np
 
 from stream.learn.arrays import Spec, Specs, allocate
 from stream.learn.jit import kernel
+from stream.learn.keys import mixed
 from stream.learn.newton import solve
 from stream.learn.odds import sigmoid
 
@@ -46,7 +47,6 @@ _TOGETHER = 32  # labels of an event that pairs are counted of
 _MOST = 7.0  # of a logit
 _LEAST = 1e-3  # probability whose logarithm is taken
 _STIFFNESS, _DECAY = 20.0, 0.9995  # of the Newton steps; 5 to 60 and 0.999 to 0.9999 do as well
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 GIVEN, MISSING = 0, 1
 # totals: events and labels that the tables hold, halved with them
@@ -105,23 +105,8 @@ def room() -> Room:
 
 
 @kernel
-def _spread(label: int) -> Any:
-    mixed = (np.uint64(label) + np.uint64(1)) * _MIX
-    return (mixed ^ (mixed >> np.uint64(31))) * _MIX
-
-
-@kernel
 def _place(key: Any) -> Any:
     return np.int64((key >> np.uint64(20)) % np.uint64(_TABLE))
-
-
-@kernel
-def key_of(labels: Any) -> Any:
-    """The key of a label set, whatever its order (Zobrist 1970)."""
-    key = np.uint64(0)
-    for label in labels:
-        key ^= _spread(label)
-    return key
 
 
 @kernel
@@ -171,10 +156,10 @@ def signs(
         other = truth[k]
         if other == label:
             rest -= 1
-            key ^= _spread(label)
+            key ^= mixed(label)
         elif k < _TOGETHER:
             chance = events * rate_of(rates, other)
-            both = f.pairs[_place(_spread(label) ^ _spread(other))]
+            both = f.pairs[_place(mixed(label) ^ mixed(other))]
             best = max(best, (both + 0.5) / (chance + 0.5))
     x[:] = 0.0
     x[0] = 1.0
@@ -193,7 +178,7 @@ def signs(
     if whole:
         size = f.size[min(rest + 1, _SIZES)] + 0.5
         x[3] = np.log((f.size[min(rest, _SIZES)] + 0.5) / size) / 2.0
-        without, beside = f.sets[_place(key)], f.sets[_place(key ^ _spread(label))]
+        without, beside = f.sets[_place(key)], f.sets[_place(key ^ mixed(label))]
         x[4] = np.log((without + 0.3) / (beside + 0.3)) / 2.0
         x[5] = (1.0 if beside == 0 else 0.0) - (1.0 if without == 0 else 0.0)
 
@@ -233,7 +218,7 @@ def learn(f: Flips, t: Room) -> None:
 @kernel
 def drawn(n: int, labels: int) -> Any:
     """The label that is given for nothing beside event n."""
-    return np.int64((_spread(n) >> np.uint64(20)) % np.uint64(labels))
+    return np.int64((mixed(n) >> np.uint64(20)) % np.uint64(labels))
 
 
 @kernel
@@ -257,4 +242,4 @@ def count(f: Flips, truth: Any, key: Any, n: int) -> None:
     few = min(len(truth), _TOGETHER)
     for i in range(few):
         for j in range(i):
-            f.pairs[_place(_spread(truth[i]) ^ _spread(truth[j]))] += 1
+            f.pairs[_place(mixed(truth[i]) ^ mixed(truth[j]))] += 1

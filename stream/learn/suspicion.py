@@ -20,6 +20,7 @@ import numpy as np
 from stream.learn import flips
 from stream.learn.arrays import Spec, Specs, allocate, dump, grow, power, restore
 from stream.learn.jit import kernel
+from stream.learn.keys import of_set
 from stream.learn.looked import Looked, holds
 
 KNOWN = 20  # times that a label was given before it is told
@@ -198,7 +199,7 @@ def _score(
 ) -> None:  # fmt: skip
     """Score the cells of an event, and learn from it what flipped ones look like."""
     rates = flips.Rates(s.given, s.looked, s.sizes[EVENTS] - s.sizes[PARTIAL])
-    key = flips.key_of(truth)
+    key = of_set(truth)
     improbable = probable = 0.0
     for at in rank:
         improbable += flips.surprise(p[at] if at >= 0 else 0.0)

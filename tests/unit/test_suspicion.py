@@ -146,7 +146,7 @@ def pairs(n: int) -> list[list[int]]:
 
 
 def test_a_set_that_does_not_fit_is_enough() -> None:
-    """Where the probabilities say nothing, lone halves of pairs are found, and a label beside one."""
+    """Where probabilities say nothing, lone halves of pairs are found, and a label beside one."""
     suspicion = Suspicion(SHARE)
     assert not look(suspicion, pairs(WARM), 1 / 3)
     (told,) = look(suspicion, [[0, 1, 4]], 1 / 3)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.learn.jit import kernel
+from stream.learn.keys import MIX, mixed, of_set
 from stream.learn.newton import solve
 from stream.learn.odds import logits, logs, sigmoids
 from stream.learn.small.state import (
@@ -35,7 +36,6 @@ _NEIGHBOURS = 30
 _LAST = 6
 _DECAY = 0.9995
 _EMPTY = np.uint64(0x5851F42D4C957F2D)
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 _OWN = 13.8  # log odds that enter the final mix, at most
 _SURE = 9.2  # log odds of a label alone, at most
 
@@ -85,17 +85,8 @@ def candidates(labels: int, neighbours: int) -> Candidates:
 
 @kernel
 def key_of(labels: Any) -> Any:
-    """The key of a label set, whatever its order (Zobrist 1970)."""
-    key = _EMPTY
-    for label in labels:
-        key ^= _mixed(label)
-    return key >> np.uint64(1)
-
-
-@kernel
-def _mixed(label: int) -> Any:
-    mixed = (np.uint64(label) + np.uint64(1)) * _MIX
-    return (mixed ^ (mixed >> np.uint64(31))) * _MIX
+    """The key of a label set; it fits an int64."""
+    return (_EMPTY ^ of_set(labels)) >> np.uint64(1)
 
 
 @kernel
@@ -131,8 +122,8 @@ def _counted(keys: Any, count: Any, key: Any) -> float:
 
 @kernel
 def _pair(before: Any, key: Any) -> Any:
-    mixed = (before ^ (key * _MIX)) * _MIX
-    return (mixed ^ (mixed >> np.uint64(29))) | np.uint64(1)
+    both = (before ^ (key * MIX)) * MIX
+    return (both ^ (both >> np.uint64(29))) | np.uint64(1)
 
 
 @kernel
@@ -197,7 +188,7 @@ def gather(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int, found: in
     raw = _EMPTY
     _offer(c, c.likely, 0, 0, raw >> np.uint64(1))
     for size in range(1, n + 1):
-        raw ^= _mixed(c.likely[0, size - 1])
+        raw ^= mixed(c.likely[0, size - 1])
         _offer(c, c.likely, 0, size, raw >> np.uint64(1))
     raw = _EMPTY
     size = 0
@@ -205,7 +196,7 @@ def gather(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int, found: in
         if p[label] > 0.5:
             if size < CARRIED:
                 c.likely[1, size] = label
-                raw ^= _mixed(label)
+                raw ^= mixed(label)
             size += 1
     c.m[1] = -1
     if size <= CARRIED:  # there is room: prefixes come before it
