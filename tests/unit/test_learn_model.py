@@ -250,7 +250,7 @@ def test_a_forgotten_label_gets_no_votes_of_older_events() -> None:
 
     def votes() -> list[float]:
         neighbours.votes(
-            state.sizes, state.memory, state.sets, best, who, 3, 8.0, 1.0, 2, prior, out
+            state.sizes, state.memory, state.sets, best, who, 3, 3, 8.0, 1.0, 2, prior, out
         )
         return [float(value) for value in out[:2] * 4]
 

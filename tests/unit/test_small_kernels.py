@@ -63,7 +63,7 @@ def test_least_squares_are_the_textbook_recursion(width: int) -> None:
         squares.predict(q, 2, r, phi, width, labels, close, out)
         assert out[:labels] == pytest.approx(exact_r @ phi, abs=1e-4)
         error[:labels] = y - out[:labels]
-        squares.learn(q, 2, p, r, phi, width, labels, close, error, boost)
+        squares.learn(q, 2, p, r, phi, width, labels, close, error, boost, boost * 0 + 1)
         gain = exact_p @ phi
         total = 1 + phi @ gain
         most = max(1.0, 0.5 * total / (total - 1))
@@ -101,7 +101,7 @@ def test_dense_neighbours_are_the_nearest(d: int, events: int) -> None:
     assert -best[:found] == pytest.approx(np.sort(distance)[:found], abs=0.021)
     count = np.zeros(WINDOW, np.uint8)
     own = bins[newest[-1]]
-    found = neighbours.nearest_binned(small.sizes, small.memory, own, d, count, sums, best, who)
+    found = neighbours.nearest_binned(small.sizes, small.memory, own, d, 10, count, sums, best, who)
     apart = np.sort(np.sqrt(2 * (bins[newest] != own).sum(axis=1) / d))
     assert -best[:found] == pytest.approx(apart[:10], abs=1e-5)
     assert not sums.any()

@@ -39,12 +39,13 @@ def forget(s: Small, slots: Any, values: int, dense: bool) -> None:
     stored = int(s.sizes[STORED])
     numbers = np.arange(max(stored - WINDOW, 0), stored)
     ring = numbers % WINDOW
-    own = s.memory.y[np.ix_(ring, slots)].any(axis=1)
+    own = (s.memory.y[np.ix_(ring, slots)] == 1).any(axis=1)  # 2 is not looked for
     theirs = numbers[own]
     since = int(theirs[-values]) if len(theirs) >= values else 0
     s.memory.forget[slots] = since
     old = ring[own & (numbers < since)]
-    s.memory.y[np.ix_(old, slots)] = 0
+    cells = np.ix_(old, slots)
+    s.memory.y[cells] = np.where(s.memory.y[cells] == 2, 2, 0)
     dead = np.zeros(WINDOW, np.bool_)
     dead[old] = ~s.memory.y[old].any(axis=1)
     if dense:

@@ -288,4 +288,4 @@ def _describe(
 ) -> None:  # fmt: skip
     rowing.intern(s.sizes, s.columns, hashes)
     _prepare(s, t, 0, indptr, hashes, raw, terms, rows, is_dense)
-    step.remember(s, t, truth, False, is_dense)
+    step.remember(s, t, truth, truth, False, False, is_dense)

@@ -14,7 +14,6 @@ from stream.learn.jit import fast_kernel, kernel
 from stream.learn.small.nearest import MOST, select
 from stream.learn.small.state import LABELS, POSTINGS, STORED, WINDOW, Memory, Sets
 
-BINNED_MOST = 10  # neighbours by bins
 _UNIT = 25.0  # bytes a unit of the z-score, which is at most 5
 
 
@@ -114,12 +113,13 @@ def _differences(bins: Any, own: Any, n: int, d: int, count: Any, out: Any) -> N
 
 @kernel
 def nearest_binned(
-    sizes: Any, memory: Memory, own: Any, d: int, count: Any, sums: Any, best: Any, who: Any
-) -> int:
-    """The nearest events by distance between one-hot bins."""
+    sizes: Any, memory: Memory, own: Any, d: int, most: int, count: Any, sums: Any, best: Any,
+    who: Any,
+) -> int:  # fmt: skip
+    """The `most` nearest events by distance between one-hot bins."""
     n = min(sizes[STORED], WINDOW)
     _differences(memory.bins, own, n, d, count, sums)
-    found = select(sums, n, BINNED_MOST, -np.inf, best, who)
+    found = select(sums, n, most, -np.inf, best, who)
     sums[:] = 0
     for at in range(found):
         best[at] = -np.sqrt(-2.0 * best[at] / max(d, 1))
@@ -127,55 +127,74 @@ def nearest_binned(
 
 
 @kernel
-def votes(
-    sizes: Any, memory: Memory, sets: Sets, best: Any, who: Any, found: int, beta: float,
-    prior_weight: float, labels: int, prior: Any, out: Any,
-) -> None:  # fmt: skip
-    """Shrunk votes: (Σ w·y + c·prior)/(Σ w + c) with w = exp(β(s − s_max)).
+def wanted(memory: Memory, most: int, labels: int) -> int:
+    """How many neighbours to find for votes of `most`: spare ones where some labels are unknown."""
+    for label in range(labels):
+        if memory.missed[label] > 0:
+            return MOST
+    return most
 
-    Events that a label was not looked for in count in neither sum.
+
+@kernel
+def votes(
+    sizes: Any, memory: Memory, sets: Sets, best: Any, who: Any, found: int, most: int,
+    beta: float, prior_weight: float, labels: int, prior: Any, out: Any,
+) -> None:  # fmt: skip
+    """Shrunk votes of the `most` nearest: (Σ w·y + c·prior)/(Σ w + c), w = exp(β(s − s_max)).
+
+    Events that a label was not looked for in count in neither sum; as far as `found` reaches,
+    the next nearest ones take their place.
     """
+    for at in range(min(found, most)):
+        if memory.partial[who[at]]:
+            _known_votes(
+                sizes, memory, best, who, found, most, beta, prior_weight, labels, prior, out
+            )
+            return
     total = prior_weight
     for label in range(labels):
         out[label] = prior_weight * prior[label]
     newest = sizes[STORED] - 1
-    partial = False
-    for at in range(found):
+    for at in range(min(found, most)):
         slot = who[at]
         weight = np.exp(beta * (best[at] - best[0]))
         total += weight
         seq = newest - (newest - slot) % WINDOW
         n = sets.n[slot]
-        partial |= memory.partial[slot] > 0
         for k in range(n):
             label = sets.event[slot, k]
             if seq >= memory.forget[label]:
                 out[label] += weight
-        if n < 0:  # not kept as a list
+        if n < 0:  # too many for a list
             for label in range(labels):
                 if memory.y[slot, label] == 1 and seq >= memory.forget[label]:
                     out[label] += weight
-    if partial:
-        _divide_known(memory, best, who, found, beta, total, labels, out)
-        return
     for label in range(labels):
         out[label] /= total
 
 
 @kernel
-def _divide_known(
-    memory: Memory, best: Any, who: Any, found: int, beta: float, total: float, labels: int,
-    out: Any,
+def _known_votes(
+    sizes: Any, memory: Memory, best: Any, who: Any, found: int, most: int, beta: float,
+    prior_weight: float, labels: int, prior: Any, out: Any,
 ) -> None:  # fmt: skip
-    """Divide each label's votes by the weight of those events alone that it was looked for in."""
-    mass = np.full(labels, total)
+    """The votes of those nearest events alone that a label was looked for in."""
+    used, mass = np.zeros(labels, np.int64), np.full(labels, prior_weight)
+    for label in range(labels):
+        out[label] = prior_weight * prior[label]
+    newest = sizes[STORED] - 1
     for at in range(found):
-        if memory.partial[who[at]]:
-            weight = np.exp(beta * (best[at] - best[0]))
-            row = memory.y[who[at]]
-            for label in range(labels):
-                if row[label] == 2:
-                    mass[label] -= weight
+        slot = who[at]
+        weight = np.exp(beta * (best[at] - best[0]))
+        seq = newest - (newest - slot) % WINDOW
+        row = memory.y[slot]
+        for label in range(labels):
+            if row[label] == 2 or used[label] >= most:
+                continue
+            used[label] += 1
+            mass[label] += weight
+            if row[label] == 1 and seq >= memory.forget[label]:
+                out[label] += weight
     for label in range(labels):
         out[label] /= mass[label]
 

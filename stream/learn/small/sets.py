@@ -34,7 +34,7 @@ SEATS = 256
 PREFIXES = 8
 _NEIGHBOURS = 30
 _LAST = 6
-_DECAY = 0.9995
+DECAY = 0.9995
 _EMPTY = np.uint64(0x5851F42D4C957F2D)
 _OWN = 13.8  # log odds that enter the final mix, at most
 _SURE = 9.2  # log odds of a label alone, at most
@@ -59,27 +59,29 @@ class Candidates(NamedTuple):
     who: Any  # the nearest events, nearest first
     best: Any
     weight: Any
+    anything: Any  # (labels,) 0: no label is known before the event's labels come
 
 
-def candidates(labels: int, neighbours: int) -> Candidates:
-    """Room for a space of `labels`."""
+def candidates(labels: int, neighbours: int, most: int = MOST) -> Candidates:
+    """Room for `most` candidates in a space of `labels`."""
     return Candidates(
         np.zeros(2, np.int64),
-        np.zeros((MOST, CARRIED), np.int16),
-        np.zeros(MOST, np.int64),
-        np.zeros(MOST, np.uint64),
+        np.zeros((most, CARRIED), np.int16),
+        np.zeros(most, np.int64),
+        np.zeros(most, np.uint64),
         np.zeros(SEATS, np.int16),
         np.zeros((2, CARRIED), np.int16),
-        np.zeros((5, MOST), np.float32),
-        np.zeros((MOST, SET_FEATURES)),
-        np.zeros(MOST),
-        np.zeros((MOST, 2)),
+        np.zeros((5, most), np.float32),
+        np.zeros((most, SET_FEATURES)),
+        np.zeros(most),
+        np.zeros((most, 2)),
         np.zeros(labels, np.float32),
         np.zeros(labels, np.float32),
         np.zeros(labels, np.float32),
         np.zeros(neighbours, np.int32),
         np.zeros(neighbours, np.float32),
         np.zeros(neighbours),
+        np.zeros(labels, np.float32),
     )
 
 
@@ -141,7 +143,7 @@ def _place(seats: Any, keys: Any, key: Any) -> Any:
 def _take(c: Candidates, seat: int, labels: Any, row: int, n: int, key: Any) -> int:
     """Take in labels[row, :n] at a free seat while there is room; its place, or -1."""
     at = c.m[0]
-    if at == MOST:
+    if at == len(c.n):
         return -1
     c.seats[seat] = at
     c.key[at] = key
@@ -155,19 +157,19 @@ def _take(c: Candidates, seat: int, labels: Any, row: int, n: int, key: Any) -> 
 
 
 @kernel
-def _offer(c: Candidates, labels: Any, row: int, n: int, key: Any) -> int:
+def offer(c: Candidates, labels: Any, row: int, n: int, key: Any) -> int:
     """Take in labels[row, :n] unless it is there; its place, or -1 where no room is left."""
     at = _place(c.seats, c.key, key)
     return at if at >= 0 else _take(c, -1 - at, labels, row, n, key)
 
 
 @kernel
-def _first(c: Candidates, p: Any, labels: int) -> int:
-    """The likeliest labels, into c.likely[0]; how many."""
-    order, most = c.likely[0], min(PREFIXES, labels)
+def likeliest(p: Any, known: Any, labels: int, order: Any) -> int:
+    """Into `order` the likeliest labels that are not known, likeliest first; returns how many."""
+    most = min(PREFIXES, labels)
     n = 0
     for label in range(labels):
-        if n == most and p[label] <= p[order[n - 1]]:
+        if known[label] > 0 or (n == most and p[label] <= p[order[n - 1]]):
             continue
         at = min(n, most - 1)
         while at > 0 and p[order[at - 1]] < p[label]:
@@ -184,12 +186,12 @@ def gather(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int, found: in
     """Collect the candidate sets of an event with label probabilities p and neighbours c.who."""
     c.m[0] = 0
     c.seats[:] = -1
-    n = _first(c, p, labels)
+    n = likeliest(p, c.anything, labels, c.likely[0])
     raw = _EMPTY
-    _offer(c, c.likely, 0, 0, raw >> np.uint64(1))
+    offer(c, c.likely, 0, 0, raw >> np.uint64(1))
     for size in range(1, n + 1):
         raw ^= mixed(c.likely[0, size - 1])
-        _offer(c, c.likely, 0, size, raw >> np.uint64(1))
+        offer(c, c.likely, 0, size, raw >> np.uint64(1))
     raw = _EMPTY
     size = 0
     for label in range(labels):
@@ -200,7 +202,7 @@ def gather(sizes: Any, sets: Sets, c: Candidates, p: Any, labels: int, found: in
             size += 1
     c.m[1] = -1
     if size <= CARRIED:  # there is room: prefixes come before it
-        c.m[1] = _offer(c, c.likely, 1, size, raw >> np.uint64(1))
+        c.m[1] = offer(c, c.likely, 1, size, raw >> np.uint64(1))
     few, many = float(min(found, 5)), 0.0
     for k in range(found):
         c.weight[k] = np.exp(beta * (c.best[k] - c.best[0]))
@@ -314,9 +316,9 @@ def learn(sets: Sets, c: Candidates, truth: Any) -> None:
             total = 0.0
             for at in range(c.m[0]):
                 total += c.q[at] * (c.x[at, i] - mean[i]) * (c.x[at, j] - mean[j])
-            sets.h[i, j] = _DECAY * sets.h[i, j] + total
+            sets.h[i, j] = DECAY * sets.h[i, j] + total
             sets.h[j, i] = sets.h[i, j]
-        sets.h[i, i] += (1 - _DECAY) * SET_STIFFNESS
+        sets.h[i, i] += (1 - DECAY) * SET_STIFFNESS
     sets.weight[:] -= solve(sets.h, mean - c.x[right])
 
 
@@ -326,9 +328,9 @@ def learn_mix(
 ) -> None:
     """One Newton step of the final mix, on the labels that were looked for."""
     h, g = sets.final_h, np.zeros(2)
-    h *= _DECAY
+    h *= DECAY
     for i in range(2):
-        h[i, i] += (1 - _DECAY) * STIFFNESS
+        h[i, i] += (1 - DECAY) * STIFFNESS
     for label in range(labels):
         if known[label] == 0:
             continue

@@ -100,13 +100,14 @@ def predict(
 @fast_kernel
 def learn(
     q: Squares, which: int, p: Any, r: Any, phi: Any, width: int, labels: int, close: Any,
-    error: Any, boost: Any,
+    error: Any, boost: Any, ratio: Any,
 ) -> None:  # fmt: skip
     """One recursive step, after `predict` has seen φ.
 
     `error` (labels,) is target minus prediction. A label with a boost above 1 takes so much
     longer a step, as if it had seen fewer events, but never more than half of the way to its
-    target.
+    target. A label's `ratio` is of all events to those that it was looked for in: its own
+    covariance would be so many times the shared one, which gives the step that is taken here.
     """
     kept = q.kept[which]
     gain, step = q.gain[which, kept], q.step[which, kept]
@@ -125,7 +126,8 @@ def learn(
     q.scale[which, kept] = scale
     most = max(np.float32(1.0), np.float32(0.5) * total / max(total - 1, np.float32(1e-6)))
     for label in range(labels):
-        step[label] = scale * error[label] * min(boost[label], most)
+        more = ratio[label] * total / (1 + ratio[label] * (total - 1))  # 1 where ratio is
+        step[label] = scale * error[label] * min(boost[label], most) * more
     for label in range(labels, len(step)):
         step[label] = 0.0
     q.kept[which] = kept + 1

@@ -10,11 +10,12 @@ import numpy as np
 from stream.config import EXPERTS as NAMES
 from stream.learn.jit import fast_kernel, kernel
 from stream.learn.odds import CLIP, logits, sigmoids
-from stream.learn.small import linear, mixture, neighbours, sets, squares
+from stream.learn.small import complete, linear, mixture, neighbours, sets, squares
 from stream.learn.small import rows as rowing
 from stream.learn.small.nearest import MOST
 from stream.learn.small.rows import Active
 from stream.learn.small.state import (
+    CARRIED,
     CONTEXT,
     EVENTS,
     LABELS,
@@ -55,6 +56,7 @@ class Scratch(NamedTuple):
     error: Any
     asked: Any
     bytes: Any
+    ratio: Any  # (labels,) events over those that looked for it
     sums: Any
     best: Any
     who: Any
@@ -63,6 +65,7 @@ class Scratch(NamedTuple):
     on: Any  # (LANES,) 1, or 0 for an expert that is left out
     use: Any  # (2,) whether sets are re-ranked, and partitions correct the mixture
     tree: Room
+    d: sets.Candidates  # the sets that the known cells of a partial event allow
 
 
 def scratch(small: Small, dense: bool, off: Collection[str] = ()) -> Scratch:
@@ -85,6 +88,7 @@ def scratch(small: Small, dense: bool, off: Collection[str] = ()) -> Scratch:
         np.zeros(labels, np.float32),
         np.zeros(small.memory.codes.shape[0] + 7, np.float32),
         np.zeros(WINDOW, np.uint8),
+        np.zeros(labels, np.float32),
         np.zeros(WINDOW, np.float32),
         np.zeros(MOST, np.float32),
         np.zeros(MOST, np.int32),
@@ -93,6 +97,7 @@ def scratch(small: Small, dense: bool, off: Collection[str] = ()) -> Scratch:
         np.array([name not in off for name in NAMES] + [False] * (LANES - len(NAMES)), np.float32),
         np.array([name not in off for name in ("sets", "partition_weights")]),
         room(small.tree),
+        sets.candidates(labels, MOST, 2 * sets.MOST),
     )
 
 
@@ -188,25 +193,17 @@ def _votes(s: Small, t: Scratch, m: int, labels: int, is_dense: bool) -> None:
     t.near[0] = found
     t.c.who[:found] = t.who[:found]
     t.c.best[:found] = t.best[:found]
-    ten = min(found, 10)
-    out = t.raw[FIRST_VOTE:]
-    neighbours.votes(
-        s.sizes, s.memory, s.sets, t.best, t.who, ten, beta, 1.0, labels, t.prior, out[0]
-    )
-    neighbours.votes(
-        s.sizes, s.memory, s.sets, t.best, t.who, found, beta, 1.0, labels, t.prior, out[1]
-    )
+    out, prior, n, y, lists = t.raw[FIRST_VOTE:], t.prior, s.sizes, s.memory, s.sets
+    neighbours.votes(n, y, lists, t.best, t.who, found, 10, beta, 1.0, labels, prior, out[0])
+    neighbours.votes(n, y, lists, t.best, t.who, found, found, beta, 1.0, labels, prior, out[1])
     if is_dense:
-        ten = neighbours.nearest_binned(
-            s.sizes, s.memory, act.bins, m, t.bytes, t.sums, t.best, t.who
-        )
-        neighbours.votes(
-            s.sizes, s.memory, s.sets, t.best, t.who, ten, 4.0, 1.0, labels, t.prior, out[2]
-        )
+        most = neighbours.wanted(y, 10, labels)
+        found = neighbours.nearest_binned(
+            n, y, act.bins, m, most, t.bytes, t.sums, t.best, t.who
+        )  # fmt: skip
+        neighbours.votes(n, y, lists, t.best, t.who, found, 10, 4.0, 1.0, labels, prior, out[2])
     else:
-        neighbours.votes(
-            s.sizes, s.memory, s.sets, t.best, t.who, ten, 16.0, 0.5, labels, t.prior, out[2]
-        )
+        neighbours.votes(n, y, lists, t.best, t.who, found, 10, 16.0, 0.5, labels, prior, out[2])
 
 
 @kernel
@@ -220,14 +217,15 @@ def learn(
 ) -> None:
     """Learn one event that `forward` has just seen; `truth` is (c,) int32 label slots.
 
-    Where it is `partial`, nothing is learnt of labels in neither `looked` nor `truth`.
+    Where it is `partial`, nothing is learnt of labels in neither `looked` nor `truth` by
+    themselves; what works on whole sets takes the likeliest one that the known cells allow.
     """
-    labels = s.sizes[LABELS] + 1
+    labels, n = s.sizes[LABELS] + 1, s.sizes[EVENTS]
     t.y[:labels] = 0
     for label in truth:
         t.y[label] = 1
     real = labels - 1
-    target = t.y
+    target, whole, in_part = t.y, truth, partial
     t.known[:labels] = 1
     if partial:
         t.known[:real] = 0  # the label that never occurs is looked for in every event
@@ -242,26 +240,34 @@ def learn(
     if t.use[0]:
         if not partial:
             sets.learn(s.sets, t.c, truth)
+        elif len(truth) <= CARRIED:
+            complete.learn(s.sets, t.c, t.y, t.known, len(truth))
+            whole = complete.likeliest(
+                s.sizes, s.sets, t.c, t.d, t.odds, t.p, t.y, t.known, truth, real
+            )  # fmt: skip
+            in_part = False
         sets.learn_mix(s.sets, t.c, t.odds, t.y, t.p, t.known, real)
-    if t.on[TREE] > 0 and not partial:
+    if t.on[TREE] > 0 and not in_part:
         m, scale = t.active.m[0], np.sqrt(t.active.m[0]) if is_dense else 1.0
         hoeffding.learn(
-            s.tree, t.tree, t.active.column, t.active.b, m, scale, is_dense, truth, real, t.prior,
+            s.tree, t.tree, t.active.column, t.active.b, m, scale, is_dense, whole, real, t.prior,
             True,
         )  # fmt: skip
     _learn_linear(s, t, labels, is_dense)
+    for label in range(labels):
+        t.ratio[label] = (n + 1.0) / (n + 1.0 - s.memory.missed[label])
     q, base = s.squares, len(s.squares.p0)
     _learn_square(s, q.p0, q.r0, t, 0, base, labels)
     _learn_square(s, q.p1, q.r1, t, 1, base, labels)
     _learn_square(s, q.p2, q.r2, t, 2, base + 2 * min(labels, CONTEXT), labels)
     if not is_dense:
         _learn_square(s, q.p3, q.r3, t, 3, base, labels)
-    remember(s, t, truth, partial, is_dense)
+    remember(s, t, truth, whole, partial, in_part, is_dense)
     if is_dense:
         rowing.count_dense(s.sizes, s.columns, t.active)
     else:
         rowing.count_sparse(s.columns, t.active)
-    _learn_sequence(s, t, truth, partial, real)
+    _learn_sequence(s, t, whole, in_part, real)
     s.sizes[EVENTS] += 1
 
 
@@ -293,20 +299,25 @@ def _learn_square(
         t.error[label] = (t.y[label] - out[label]) * t.known[label]
     squares.learn(
         s.squares, which, p, r, t.phi[which], width, labels, t.close[which], t.error,
-        s.mixture.boost,
+        s.mixture.boost, t.ratio,
     )  # fmt: skip
 
 
 @kernel
-def remember(s: Small, t: Scratch, truth: Any, partial: bool, is_dense: bool) -> None:
-    """Keep the event as an exemplar; where it is `partial`, t.known says what was looked for."""
+def remember(
+    s: Small, t: Scratch, truth: Any, whole: Any, partial: bool, in_part: bool, is_dense: bool
+) -> None:
+    """Keep the event as an exemplar; where it is `partial`, t.known says what was looked for.
+
+    `whole` is its set of labels, unless that too is known `in_part`.
+    """
     act = t.active
     if is_dense:
         neighbours.remember_dense(s.sizes, s.memory, act.b, act.bins, act.m[0])
     else:
         neighbours.remember_sparse(s.sizes, s.memory, act.column, act.b, act.m[0])
     neighbours.remember_labels(s.sizes, s.memory, truth, t.known, partial)
-    sets.remember(s.sizes, s.sets, truth, partial)
+    sets.remember(s.sizes, s.sets, whole, in_part)
     s.sizes[STORED] += 1
 
 
