@@ -21,7 +21,8 @@ or missing:
 6. the most that it is more frequent beside a label of the rest than by chance, as a logarithm;
 7. how improbable the labels of the rest are, 8. whether there is a rest;
 9. how probable the likeliest missing labels are, beside it;
-10. whether it was not even on the shortlist.
+10. whether it was not even on the shortlist;
+11. the logit again where it is above zero, since what is likely and what is not weigh differently.
 
 Sets and pairs of labels are counted in hashed tables, which are halved now and then: what meets
 there by chance is counted together.
@@ -39,7 +40,7 @@ from stream.learn.keys import mixed
 from stream.learn.newton import solve
 from stream.learn.odds import sigmoid
 
-SIGNS = 11
+SIGNS = 12
 MISSED = 8  # likeliest missing labels that are looked at
 _TABLE = 1 << 16  # slots of a hashed table, and events between two halvings
 _SIZES = 64  # label sets of so many labels and more are counted as one size
@@ -165,6 +166,7 @@ def signs(
     x[0] = 1.0
     if listed:
         x[1] = logit(p) / 4.0
+        x[11] = max(0.0, x[1])
     else:
         x[10] = 1.0
     x[2] = logit(rate) / 4.0
