@@ -115,6 +115,24 @@ def test_an_unknown_label_is_not_a_negative(kind: tuple[str, str]) -> None:
     assert mean(plain) < mean(told) - 0.2
 
 
+def test_whole_sets_are_learnt_where_no_event_is_known_whole() -> None:
+    rng = np.random.default_rng(5)
+    sides = rng.random(300) < 0.5
+    rows = features.batch([features.of_text(f"common word{n % 7}") for n in range(300)])
+    labels: Labels = [("a", "b") if side else ("c", "d") for side in sides]
+    checked = [NAMES[:3] if rng.random() < 0.5 else NAMES[1:] for _ in labels]
+    given = [tuple(x for x in own if x in seen) for own, seen in zip(labels, checked, strict=True)]
+    model = Model(SIZES["small"], 16)
+    model.learn(rows, given, None, checked)
+    state = model.learner.state.sets  # type: ignore[union-attr]
+    kept = [
+        {model.labels.names[slot] for slot in state.event[at, : state.n[at]]}
+        for at in range(100, 300)
+    ]
+    truth = [set(own) for own in labels[100:]]
+    assert sum(one == other for one, other in zip(kept, truth, strict=True)) >= 190
+
+
 def test_labels_that_were_only_looked_for_are_not_made(kind: tuple[str, str]) -> None:
     rows, labels = draw(kind[0], 20)
     model = Model(SIZES[kind[1]], 16)
@@ -176,12 +194,11 @@ def test_live_precision_leaves_out_what_was_not_looked_for() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("name", "share"), [("scene", 1 / 3), ("yeast", 0.5)])
+@pytest.mark.parametrize(("name", "share"), [("scene", 1 / 3), ("yeast", 0.4)])
 def test_half_of_the_labels_unknown_on_a_real_stream(data: Path, name: str, share: float) -> None:
     """What is lost of what plain negatives lose, over two seeds; see `bench_partial.py`.
 
-    A third is the aim; yeast loses two fifths, about as much as where half of its events come
-    without labels and the others with all.
+    A third is the aim, which yeast reaches over more seeds; over two it is near it.
     """
     folder = Folder(data / name)
 
