@@ -25,6 +25,7 @@ from stream.learn.jit import kernel
 WARM_UP = 200  # values of a detector before its first alarm
 COOL_DOWN = 250  # values after an alarm
 EXPLAINED = 500  # values after an alarm in which the stream's detector leaves the partition out
+LOOK = 32  # values between looks for a former state of a partition that has alarmed
 EVERY = 8  # values between looks for a change
 HOLD = 512  # events for which a partition may come forward before the stream is alarmed
 RISE = 0.1  # of a partition's loss, at least
@@ -59,6 +60,8 @@ class DriftBank:
         self._capacity = {"detectors": 64}
         self.state = allocate(adwin.Bank, adwin.SPECS, self._capacity)
         self.state.quiet[:] = WARM_UP
+        self.due: list[int] = []
+        """Leaves for which `update` has passed a look, and that did not alarm."""
         self.held = np.zeros(4)
         """A rise of the stream's loss: events to wait, loss before and after, values."""
 
@@ -81,7 +84,11 @@ class DriftBank:
         self._reserve(leaves + 1)
         out = np.zeros((len(truths) + len(empty) + 1, 4))
         delta = self._delta / (leaves + 1)
+        before = self.state.quiet + EXPLAINED
         found = _update(self.state, self.held, truths, bounds, hits, empty, leaf_of, delta, out)
+        after = self.state.quiet + EXPLAINED
+        passed = (after < EXPLAINED) & (after // LOOK > before // LOOK)
+        self.due = (np.flatnonzero(passed[1:])).tolist()
         return [
             Alarm(int(leaf), before, after, int(values))
             for leaf, before, after, values in out[:found].tolist()
@@ -92,6 +99,10 @@ class DriftBank:
         for leaf in leaves:
             self._reserve(leaf + 2)
             adwin.reset(self.state, leaf + 1, WARM_UP)
+
+    def excuse(self, leaf: int) -> None:
+        """A leaf has changed without an alarm: what follows is as after one."""
+        self.state.quiet[leaf + 1] = -EXPLAINED
 
     def loss(self, leaf: int) -> float:
         """Mean loss in the window of a leaf, or of the stream for -1; NaN when unknown."""

@@ -1,9 +1,12 @@
 """What happens when a chunk is full: detectors and partitions move on, and the learner reacts.
 
 A partition whose loss has risen forgets what it learnt before the likeliest moment of the change
-and takes larger steps; the rest of the model does not move. An alarm of the whole stream, or of
-a partition that is most of it, means larger steps and nothing is forgotten: where all memory
-went at once, precision fell by a tenth on a stream whose loss rises slowly.
+and takes larger steps; the rest of the model does not move. What is forgotten is put aside: for a
+while after an alarm the learner looks whether an earlier state of the partition explains its
+newest events better, which takes back a needless alarm, and a concept that returns. An alarm of
+the whole stream, or of a partition that is most of it, means larger steps and nothing is
+forgotten: where all memory went at once, precision fell by a tenth on a stream whose loss rises
+slowly.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.labels import LabelSpace
-from stream.learn.drift import Alarm, DriftBank
+from stream.learn.drift import LOOK, Alarm, DriftBank
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.looked import Looked
 from stream.learn.partitions.partitioner import PartitionDelta, Partitioner
@@ -96,7 +99,7 @@ def react(
     list of DriftEvent
         Alarms, splits and merges, in order.
     list of (n,) int
-        The label slots of each partition that alarmed.
+        The label slots of each partition that alarmed, or of which a former state is back.
     """
     truths, bounds, hit, empty, partial = changes.take()
     partitioner, learner = parts.partitioner, parts.learner
@@ -113,6 +116,12 @@ def react(
             if forgets:
                 alarmed.append(slots.copy())
         events.append(_alarm(parts, alarm, slots))
+    if reacting:
+        for leaf in parts.drift.due:
+            slots = partitioner.members(leaf)
+            if _is_part(learner.counts(), slots) and learner.look(slots, LOOK):
+                parts.drift.excuse(leaf)
+                alarmed.append(slots.copy())
     deltas = partitioner.observe(truths, bounds, partial)
     for leaf in partitioner.opened:
         learner.retire_leaf(leaf)

@@ -12,7 +12,7 @@ from stream.config import Learn
 from stream.labels import LabelSpace
 from stream.learn import adwin
 from stream.learn.arrays import allocate
-from stream.learn.drift import COOL_DOWN, HOLD, RISE, WARM_UP, Alarm, DriftBank
+from stream.learn.drift import COOL_DOWN, EXPLAINED, HOLD, LOOK, RISE, WARM_UP, Alarm, DriftBank
 from stream.learn.extreme import forgetting as fading
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model.core import Model
@@ -194,6 +194,24 @@ def test_no_second_alarm_during_the_cool_down() -> None:
             at += [int(feed.bank.state.ticks[1]) for _ in alarms]
     assert len(at) >= 2
     assert (np.diff(at) >= COOL_DOWN).all()
+
+
+def test_looks_are_due_for_a_while_after_an_alarm_and_after_an_excuse() -> None:
+    feed = Feed(2)
+    feed.hits(0, rate(800, 0.95))
+    assert feed.bank.due == []
+    since, at = -1, []
+    for hit in rate(1_200, 0.2, 1):
+        alarms = feed.hits(0, [hit])
+        since = 0 if alarms else since + (since >= 0)
+        assert feed.bank.due in ([], [0])
+        at += [since] if feed.bank.due else []
+    assert at == list(range(LOOK, EXPLAINED, LOOK))
+    feed.bank.excuse(0)
+    feed.hits(0, rate(LOOK - 1, 0.2))
+    assert feed.bank.due == []
+    feed.hits(0, [1])
+    assert feed.bank.due == [0]
 
 
 def test_events_without_labels_count_for_the_stream_alone() -> None:

@@ -38,14 +38,16 @@ def taught(extreme: bool, width: int, events: int = 240) -> Any:
     return learner
 
 
-def teach(learner: Any, label: int, at: int, width: int) -> None:
+def teach(learner: Any, label: int, at: int, width: int, spoken: int | None = None) -> None:
+    """An event of a label, spoken of as that label is, or as another one."""
+    rows = row(label if spoken is None else spoken, at, width)
     bounds = np.array([0, 1], np.int64)
     truth = np.array([label], np.int32)
     if isinstance(learner, ExtremeLearner):
         near = nothing_near(1)
-        learner.learn(row(label, at, width), truth, bounds, NO_LEAF, near.slots, near.similar)
+        learner.learn(rows, truth, bounds, NO_LEAF, near.slots, near.similar)
     else:
-        learner.learn(row(label, at, width), truth, bounds, NO_LEAF)
+        learner.learn(rows, truth, bounds, NO_LEAF)
 
 
 def score(learner: Any, asked: int, width: int) -> float:

@@ -171,6 +171,10 @@ class ExtremeLearner:
         if values:
             forget(self.state, slots, values)
 
+    def look(self, slots: Any, values: int) -> bool:
+        """Whether a former state of labels is back in their newest events, and taken back."""
+        return forget(self.state, slots, values, True)
+
     def retire_leaf(self, leaf: int) -> None:
         """Clear a partition's correction, so that its number can be used again."""
         if leaf < len(self.state.rescorer.leaf):

@@ -64,7 +64,7 @@ def vote(s: Extreme, t: Scratch, mass: Any) -> None:
         aged = w * np.exp(-age / RECENCY)
         n = s.exemplars.n[place]
         for label in s.exemplars.label[place, :n]:
-            if now - 1 - age < s.labels.forget[label] or s.labels.retired[label]:
+            if label < 0 or now - 1 - age < s.labels.forget[label] or s.labels.retired[label]:
                 continue
             at = _voter(t, label)
             t.vote[at, 0] += w
@@ -79,7 +79,7 @@ def vote(s: Extreme, t: Scratch, mass: Any) -> None:
         mass[1] += w
         age = (now - 1 - place) % room
         for label in s.exemplars.label[place, : s.exemplars.n[place]]:
-            if now - 1 - age < s.labels.forget[label] or s.labels.retired[label]:
+            if label < 0 or now - 1 - age < s.labels.forget[label] or s.labels.retired[label]:
                 continue
             at = _voter(t, label)
             t.vote[at, 5] += w

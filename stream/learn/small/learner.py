@@ -17,7 +17,7 @@ from stream.learn.arrays import dump, duplicate, power, restore
 from stream.learn.decide import MICRO, SUBSET, threshold
 from stream.learn.jit import kernel
 from stream.learn.looked import Looked, everywhere
-from stream.learn.small import mixture, sets, step
+from stream.learn.small import kept, mixture, sets, step
 from stream.learn.small import rows as rowing
 from stream.learn.small.forgetting import forget
 from stream.learn.small.state import (
@@ -69,6 +69,7 @@ class SmallLearner:
         self._capacity = capacities(16, power(max(width, 64), 64), 8, dense)
         self.state = make(self._capacity, seed)
         self.state.sizes[COLUMNS] = width
+        self.kept = kept.nothing()
         self._scratch = step.scratch(self.state, dense, off)
         self.width = width
         self.objective = objective
@@ -151,7 +152,15 @@ class SmallLearner:
         """The reaction to drift: larger steps; with `values`, forget all but so many events."""
         self.state.mixture.boost[slots] = boost
         if values:
-            forget(self.state, slots, values, self.dense)
+            self._forget(slots, values, False)
+
+    def look(self, slots: Any, values: int) -> bool:
+        """Whether a former state of labels is back in their newest events, and taken back."""
+        return self._forget(slots, values, True)
+
+    def _forget(self, slots: Any, values: int, look: bool) -> bool:
+        self.kept = kept.fit(self.kept, self._capacity, len(slots))
+        return forget(self.state, self.kept, slots, values, self.dense, look)
 
     def retire_leaf(self, leaf: int) -> None:
         """Clear a partition's corrections, so that its number can be used again."""
@@ -166,6 +175,7 @@ class SmallLearner:
     def frozen(self, room: SmallLearner | None = None) -> SmallLearner:
         """A copy that goes on predicting as this one does now, in `room` where that fits."""
         twin = copy(self)
+        twin.kept = kept.nothing()
         twin.state = duplicate(self.state, None if room is None else room.state)
         twin._scratch = step.scratch(twin.state, self.dense, self.off)
         return twin
@@ -175,7 +185,7 @@ class SmallLearner:
         named = {"small.sizes": self.state.sizes}
         for kind, part in zip(KINDS, self.state[1:], strict=True):
             named |= dump(part, f"small.{kind.__name__.lower()}")
-        return named
+        return named | dump(self.kept, "small.kept")
 
     def load(self, arrays: Mapping[str, Any]) -> None:
         """Replace the state by one that `arrays` gave."""
@@ -183,6 +193,9 @@ class SmallLearner:
             restore(kind, arrays, f"small.{kind.__name__.lower()}") for kind in KINDS
         ]
         self.state = Small(np.array(arrays["small.sizes"]), *parts)
+        self.kept = kept.nothing()
+        if "small.kept.label" in arrays:
+            self.kept = restore(kept.Kept, arrays, "small.kept")
         columns = len(self.state.columns.df)
         labels, leaves = len(self.state.memory.count), len(self.state.mixture.leaf)
         self._capacity = capacities(labels, columns, leaves, self.dense)

@@ -12,7 +12,7 @@ import numpy as np
 
 from stream.learn.jit import fast_kernel, kernel
 from stream.learn.small.nearest import MOST, select
-from stream.learn.small.state import LABELS, POSTINGS, STORED, WINDOW, Memory, Sets
+from stream.learn.small.state import COLUMNS, LABELS, POSTINGS, STORED, WINDOW, Memory, Sets
 
 _UNIT = 25.0  # bytes a unit of the z-score, which is at most 5
 
@@ -189,7 +189,7 @@ def _known_votes(
         seq = newest - (newest - slot) % WINDOW
         row = memory.y[slot]
         for label in range(labels):
-            if row[label] == 2 or used[label] >= most:
+            if row[label] >= 2 or used[label] >= most:  # nor in what is put aside
                 continue
             used[label] += 1
             mass[label] += weight
@@ -197,6 +197,12 @@ def _known_votes(
                 out[label] += weight
     for label in range(labels):
         out[label] /= mass[label]
+
+
+def rows_kept(sizes: Any, memory: Memory, ring: Any) -> Any:
+    """Dense rows of the window at places `ring` (n,), as (n, columns) float32."""
+    d = max(int(sizes[COLUMNS]), 1)
+    return memory.codes[:, ring].T.astype(np.float32) / np.float32(_UNIT * np.sqrt(d))
 
 
 @kernel

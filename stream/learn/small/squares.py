@@ -167,6 +167,17 @@ def _product(p: Any, x: Any, n: int, out: Any) -> None:
         i += 1
 
 
+def settle_all(q: Squares) -> None:
+    """Bring all kept steps into the matrices, before weights are read or written."""
+    for which, (p, r) in enumerate(((q.p0, q.r0), (q.p1, q.r1), (q.p2, q.r2), (q.p3, q.r3))):
+        kept = q.kept[which]
+        if kept:
+            q.gain[which, kept:] = 0
+            q.scale[which, kept:] = 0
+            q.step[which, kept:] = 0
+            _settle(q, which, p, r, len(p), len(r))
+
+
 @fast_kernel
 def _settle(q: Squares, which: int, p: Any, r: Any, width: int, labels: int) -> None:
     """Bring the kept steps into the matrices, of p into its lower triangle."""
