@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.learn.jit import kernel
+
 NEW, FORCE, ASIDE = 0, 1, 2
 STATES = 4  # put aside at a time
 ASKED = 64  # newest exemplars that states are judged by
@@ -70,3 +72,20 @@ def choose(state: Any, shares: Any, age: Any, look: bool) -> tuple[int, int]:
         return best, best
     newest = [age[state == k].min(initial=np.inf) for k in range(ASIDE, ASIDE + STATES)]
     return 0, ASIDE + int(np.argmax(newest))
+
+
+@kernel
+def cosines(n: Any, column: Any, weight: Any, at: int, buffer: Any, out: Any) -> None:
+    """The products of all sparse rows with one of them; `buffer` is zero, and is left so.
+
+    Row k has n[k] entries: `weight` (rows, most) in `column` (rows, most).
+    """
+    for j in range(n[at]):
+        buffer[column[at, j]] = weight[at, j]
+    for k in range(len(out)):
+        total = 0.0
+        for j in range(n[k]):
+            total += buffer[column[k, j]] * weight[k, j]
+        out[k] = total
+    for j in range(n[at]):
+        buffer[column[at, j]] = 0

@@ -9,7 +9,7 @@ import numpy as np
 from stream.learn.extreme import former, linear
 from stream.learn.extreme.former import Rows
 from stream.learn.extreme.state import STORED, Extreme
-from stream.learn.former import ASIDE, ASKED, FORCE, NEW, choose, explained
+from stream.learn.former import ASIDE, ASKED, FORCE, NEW, choose, cosines, explained
 from stream.learn.jit import kernel
 from stream.learn.odds import sigmoid
 
@@ -104,7 +104,7 @@ def _shares(s: Extreme, rows: Rows, slots: Any, state: Any, asked: Any) -> Any:
     similar = np.zeros(k)
 
     def weigh(at: int) -> Any:
-        former.cosines(rows, at, buffer, similar)
+        cosines(rows.n, rows.slot, rows.weight, at, buffer, similar)
         return np.maximum(similar, 0) ** 3
 
     return explained(given, state[:k], asked[asked < k], weigh)

@@ -169,17 +169,3 @@ def read_dense(s: Extreme, rows: Rows) -> None:
     rows.n[:] = width
     rows.slot[:, :width] = order
     rows.weight[:, :width] = np.take_along_axis(vector, order, axis=1)
-
-
-@kernel
-def cosines(rows: Rows, at: int, buffer: Any, out: Any) -> None:
-    """The products of all rows with one of them; `buffer` (terms,) is zero, and is left so."""
-    for j in range(rows.n[at]):
-        buffer[rows.slot[at, j]] = rows.weight[at, j]
-    for k in range(len(out)):
-        total = 0.0
-        for j in range(rows.n[k]):
-            total += buffer[rows.slot[k, j]] * rows.weight[k, j]
-        out[k] = total
-    for j in range(rows.n[at]):
-        buffer[rows.slot[at, j]] = 0

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.learn.former import cosines
 from stream.learn.jit import kernel
 from stream.learn.small import neighbours
 from stream.learn.small.state import COLUMNS, STORED, WINDOW, Small
@@ -71,23 +72,10 @@ def weigher(s: Small, rows: Rows, dense: bool) -> Callable[[int], Any]:
         if dense:
             away = values - values[at]
             return np.exp(-4.0 * np.sqrt(np.square(away).sum(axis=1, dtype=np.float64)))
-        _cosines(rows, at, buffer, similar)
+        cosines(rows.n, rows.column, rows.weight, at, buffer, similar)
         return np.exp(8.0 * similar)
 
     return weigh
-
-
-@kernel
-def _cosines(rows: Rows, at: int, buffer: Any, out: Any) -> None:
-    for j in range(rows.n[at]):
-        buffer[rows.column[at, j]] = rows.weight[at, j]
-    for k in range(len(out)):
-        total = 0.0
-        for j in range(rows.n[k]):
-            total += buffer[rows.column[k, j]] * rows.weight[k, j]
-        out[k] = total
-    for j in range(rows.n[at]):
-        buffer[rows.column[at, j]] = 0
 
 
 def rewrite(s: Small, ring: Any, slots: Any, old: int, new: int) -> None:
