@@ -20,16 +20,6 @@ _HALF = np.float32(0.5)
 
 
 @kernel
-def logit(p: float) -> float:
-    """The clipped logit of a probability."""
-    if p <= 0.0:
-        return -CLIP
-    if p >= 1.0:
-        return CLIP
-    return min(CLIP, max(-CLIP, np.log(p / (1.0 - p))))
-
-
-@kernel
 def sigmoid(z: float) -> float:
     """1/(1 + e^-z) without overflow."""
     if z >= 0:
