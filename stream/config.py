@@ -190,6 +190,9 @@ class Index(_Section):
     """Width of the embedding, in floats."""
     neighbours: int = Field(10, ge=0, le=100)
     """Nearest prototypes added to each shortlist."""
+    worth: float = Field(0.005, ge=0, le=1)
+    """Share of true labels that only the index finds from which it is asked for every event; below
+    it, for one event in 16. 0 always asks."""
     flat_limit: int = Field(8_192, ge=64)
     """Labels up to which `auto` searches exactly."""
     sync_events: int = Field(256, ge=1)

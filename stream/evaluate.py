@@ -1,9 +1,9 @@
 """Prequential evaluation of a folder: each event is predicted, scored, then learnt.
 
-In small label spaces events are handed over several at a time, which gives the same predictions
-(see `stream.pipeline`) in less time; in extreme ones the prototype index would come to lag. A
-folder holds `X.npz` and `Y.npz` (scipy CSR), rows in stream order unless `order.npy` gives
-it; `texts.jsonl.gz` and `label_names.txt.gz` where there are texts.
+Events are handed over several at a time, as a service does; each is still predicted with all that
+came before it (see `stream.pipeline`), but for the prototype index of extreme spaces, which lags
+by so many. A folder holds `X.npz` and `Y.npz` (scipy CSR), rows in stream order unless `order.npy`
+gives it; `texts.jsonl.gz` and `label_names.txt.gz` where there are texts.
 """
 
 from __future__ import annotations
@@ -70,8 +70,7 @@ def score_all(task: Task, settings: Settings) -> Iterator[dict[str, Any]]:
     told = max(1, total // 100)
     at, examples = 0, folder.examples(total)
     while at < total:
-        alone = pipeline.model.extreme or task.names == "seen"
-        part = list(islice(examples, 1 if alone else CHUNK))
+        part = list(islice(examples, 1 if task.names == "seen" else CHUNK))
         before = time.perf_counter()
         outcome = pipeline.step([Item(example) for example in part])
         spent += time.perf_counter() - before

@@ -11,46 +11,23 @@ Weighting by idf and scaling are online and belong to the learner.
 from __future__ import annotations
 
 import re
-import struct
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream import tokens
 from stream.errors import InvalidRecord
+from stream.tokens import mixed
 from stream.types import Example, Float32, Int64
 
 UInt64 = NDArray[np.uint64]
 
-# Vowel signs and the like, which `re` takes for no part of a word: Hebrew, Arabic, Indic to
-# Tibetan, Burmese, Khmer. Without them a word of such a script falls into single letters.
-_MARKS = (
-    "\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0966-\u0e4e\u0e50-\u0eff"
-    "\u102b-\u103e\u17b4-\u17d3"
-)
-_TOKEN = re.compile(rf"[^\W_](?:[^\W_]|[{_MARKS}])+")
-_PREFIX = 6
 _NAMES, _SHORT = 1 << 16, 64  # feature names whose hashes are kept, and their longest
-_TITLE = 32
-_WORD, _TITLE_WORD, _BIGRAM, _STEM, _NAME = (np.uint64(n << 56) for n in (1, 2, 3, 4, 5))
-_WEIGHTS = np.array([0, 1, 1, 1, 0.5, 1], np.float32)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX = np.uint64(0xBF58476D1CE4E5B9)
-_SHIFT = np.uint64(29)
-_TOP = np.uint64(1 << 63)
-_LONG = 64  # letters from which a token is not remembered
-_WORDS = 4_096  # words kept in order
-_ENDINGS = re.compile(r"(?<=....)(?:en|er|es|em|e|s|n)$")
-_LATIN = "\u0250"  # letters below carry accents that can be taken off
-
-TITLE = _TOP
-"""The bit of a feature's hash that tells a title's words and bigrams apart."""
-
+_NAME = np.uint64(5 << 56)  # of a key before it is mixed; see `stream.tokens`
 
 _NO_WORDS = np.zeros(0, np.uint64)
 _NO_SPANS = np.zeros(1, np.int64)
@@ -179,36 +156,17 @@ def of_values(hashes: UInt64, values: Float32) -> Row:
 
 def of_text(text: str) -> Row:
     """The row of a text."""
-    title, _, body = text.partition("\n")
-    head = _TOKEN.findall(title.lower())
-    tail = _TOKEN.findall(body.lower())
-    found = _hashes(head + tail)
-    words, stems = found[:, 0], found[:, 1]
-    top = words[: min(len(head), _TITLE)]
-    parts = [
-        words | _WORD,
-        (top if tail else top[:0]) | _TITLE_WORD,
-        ((top[:-1] * _GOLDEN ^ top[1:]) & np.uint64(0xFFFFFFFFFFFF)) | _BIGRAM,
-        stems[stems > 0] | _STEM,
-    ]
-    keys, counts = np.unique(np.concatenate(parts), return_counts=True)
-    kinds = (keys >> np.uint64(56)).astype(np.int64)
-    terms = (_WEIGHTS[kinds] * (1.0 + np.log(counts))).astype(np.float32)
-    titles = (kinds == 2) | (kinds == 3)
-    hashes = np.where(titles, _mix(keys) | _TOP, _mix(keys) & ~_TOP)
-    return hashes, terms, terms, _ordered(found, len(head))
+    found = tokens.tokens(text)
+    hashes, terms = tokens.row(found)
+    return hashes, terms, terms, tokens.ordered(found)
 
 
 def names_in(text: str) -> list[UInt64]:
     """The words of a label's name: its description's first line, and that up to a bracket."""
     line = text.strip().partition("\n")[0]
     bare = re.split(r"[(\[<]", line)[0]
-    found = []
-    for name in dict.fromkeys((line, bare)):
-        tokens = _TOKEN.findall(name.lower())
-        if tokens:
-            found.append(_ordered(_hashes(tokens), len(tokens)))
-    return found
+    named = (tokens.tokens(name) for name in dict.fromkeys((line, bare)))
+    return [tokens.ordered(found) for found in named if len(found.found)]
 
 
 class Featurizer:
@@ -260,7 +218,8 @@ class Featurizer:
 
 def _hashed(names: Sequence[str]) -> UInt64:
     found = [crc32(name.encode("utf-8", "surrogatepass")) for name in names]
-    return _mix(np.array(found, np.uint64) ^ _NAME) & ~_TOP
+    hashes: UInt64 = mixed(np.array(found, np.uint64) ^ _NAME) & ~tokens.TITLE
+    return hashes
 
 
 class _Named(dict[str, int]):
@@ -272,45 +231,3 @@ class _Named(dict[str, int]):
 
 
 _named = _Named()
-
-
-def _stem(token: str) -> tuple[str, str]:
-    """A word without accents, and that without its endings (two at most)."""
-    if token[0] < _LATIN and not token.isascii():
-        parts = unicodedata.normalize("NFKD", token.replace("ß", "ss"))
-        token = "".join(part for part in parts if not unicodedata.combining(part))
-    return token, _ENDINGS.sub("", _ENDINGS.sub("", token))
-
-
-def _token(token: str) -> bytes:
-    plain, stem = _stem(token)
-    prefix = token[:_PREFIX] if len(token) > _PREFIX else ""
-    parts = (token, prefix, plain[:_PREFIX], stem)
-    return _PACK(*(crc32(part.encode("utf-8", "surrogatepass")) for part in parts))
-
-
-_PACK = struct.Struct("<4I").pack
-_remembered = lru_cache(1 << 16)(_token)
-
-
-def _hashes(tokens: Sequence[str]) -> UInt64:
-    """Of each token the hashes of itself, its prefix or 0, its head and its stem, (n, 4)."""
-    packed = [_remembered(token) if len(token) < _LONG else _token(token) for token in tokens]
-    return np.frombuffer(b"".join(packed), np.uint32).reshape(-1, 4).astype(np.uint64)
-
-
-def _ordered(found: UInt64, title: int) -> UInt64:
-    """Words in order with a 0 after the title."""
-    words = np.zeros(min(len(found), _WORDS) + 1, np.uint64)
-    title = min(title, len(words) - 1)
-    words[:-1] = (found[:_WORDS, 3] << np.uint64(32)) | found[:_WORDS, 2]
-    words[title + 1 :] = words[title:-1]
-    words[title] = 0
-    return words[: len(words) - (title == len(words) - 1)]
-
-
-def _mix(keys: UInt64) -> UInt64:
-    """Spread the bits, so that low bits index tables well (a splitmix64 step)."""
-    mixed = keys * _GOLDEN
-    mixed = (mixed ^ (mixed >> _SHIFT)) * _MIX
-    return mixed ^ (mixed >> _SHIFT)

@@ -22,7 +22,7 @@ from stream.labels import LabelSpace
 from stream.learn.delayed import Outcome, WaitingRoom
 from stream.learn.model import CHUNK, Model, Near
 from stream.learn.ranking import Judged, Scores
-from stream.retrieval import Retrieval
+from stream.retrieval import Retrieval, due, pays
 from stream.types import Description, DriftEvent, Example, Float32, Prediction, Scored
 
 log = logging.getLogger(__name__)
@@ -114,9 +114,11 @@ class Pipeline:
         """What the index adds to the shortlists of rows; None while there is no index."""
         return self._ask(rows).near
 
-    def _ask(self, rows: Rows) -> _Asked:
+    def _ask(self, rows: Rows, due: bool = False) -> _Asked:
+        """Embed rows, and ask the index about them where that pays, or is `due`."""
         embedded, near = self.model.embed(rows), None
-        if self.retrieval is not None and embedded is not None:
+        wanted = due or pays(self.settings.index, self.model.index_worth)
+        if self.retrieval is not None and embedded is not None and wanted:
             near = self.retrieval.near(embedded, self.model.labels)
         return _Asked(rows, embedded, near)
 
@@ -221,8 +223,8 @@ class Pipeline:
 
     def _learn_together(self, part: Sequence[_Lesson], out: Outcomes) -> None:
         """Candidates from the index, the model, then the prototypes."""
-        asked = self._ask(features.batch([one.row for one in part]))
         model, before = self.model, self.model.position
+        asked = self._ask(features.batch([one.row for one in part]), due(before // CHUNK))
         labels = [one.labels for one in part]
         checked = [one.checked for one in part]
         given = checked if any(one is not None for one in checked) else None

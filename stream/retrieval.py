@@ -22,6 +22,7 @@ from stream.labels import LabelSpace
 from stream.learn.model import Near
 from stream.types import Float32
 
+_SAMPLE = 16  # one chunk in so many asks the index all the same, to see whether it pays by now
 _DISCOUNT = 0.25  # what an alarm leaves of a prototype's weight
 
 
@@ -49,6 +50,16 @@ def _make(kind: str, dimension: int) -> LabelIndex:
         ) from error
     except DeviceMissing as error:
         raise SettingError("index.kind", kind, str(error)) from error
+
+
+def pays(settings: Index, worth: float | None) -> bool:
+    """Whether to ask the index, given the share of true labels that it alone brings; None: yes."""
+    return worth is None or worth >= settings.worth
+
+
+def due(chunk: int) -> bool:
+    """Whether a chunk of learnt events, by its number, asks an index that does not pay."""
+    return chunk % _SAMPLE == 0
 
 
 class Retrieval:

@@ -21,6 +21,7 @@ from stream.features import Featurizer, batch
 from stream.learn.model import Frozen, Near
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline, prediction
+from stream.retrieval import pays
 from stream.serve.view import LabelInfo, PartitionInfo
 from stream.types import DriftEvent, Example, Prediction
 
@@ -65,8 +66,9 @@ class ModelView:
         with self._lock:  # the frozen learner has one scratch
             near: Near | None = None
             embedded = self._frozen.embed(rows)
-            if embedded is not None and self._retrieval is not None:
-                near = self._retrieval.near(embedded, self._frozen.labels)
+            retrieval, worth = self._retrieval, self._frozen.index_worth
+            if embedded is not None and retrieval is not None and pays(retrieval.settings, worth):
+                near = retrieval.near(embedded, self._frozen.labels)
             scores = self._frozen.predict(rows, near)
         return [
             prediction(self._frozen.labels, self.position, scores, at, example.id, k)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 
 MICRO, MACRO, HAMMING, SUBSET = range(4)
 CODES = {"micro_f1": MICRO, "macro_f1": MACRO, "hamming": HAMMING, "subset": SUBSET}

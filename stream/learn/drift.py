@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn import adwin
 from stream.learn.arrays import allocate, dump, grow, power, restore
-from stream.learn.jit import kernel
 
 WARM_UP = 200  # values of a detector before its first alarm
 COOL_DOWN = 250  # values after an alarm

@@ -34,8 +34,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.arrays import Spec, Specs, allocate
-from stream.learn.jit import kernel
 from stream.learn.keys import mixed
 from stream.learn.newton import solve
 from stream.learn.odds import sigmoid

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 
 NEW, FORCE, ASIDE = 0, 1, 2
 STATES = 4  # put aside at a time

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 
 MIX = np.uint64(0x9E3779B97F4A7C15)
 

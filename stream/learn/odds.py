@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import fast_kernel, kernel
+from stream.jit import fast_kernel, kernel
 
 CLIP = 3.5
 _LEAST = np.float32(0.001)  # of a probability, well outside of what CLIP lets pass

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 from stream.types import Float32
 
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn import flips
 from stream.learn.arrays import Spec, Specs, allocate, dump, grow, power, restore
-from stream.learn.jit import kernel
 from stream.learn.keys import of_set
 from stream.learn.looked import Looked, holds
 
@@ -84,7 +84,7 @@ class Suspicion:
         """The same of each given label that is not among them."""
 
     def look(
-        self, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, labels: int
+        self, slots: Any, p: Any, truths: Any, bounds: Any, looked: Looked, labels: Any
     ) -> list[Suspect]:  # fmt: skip
         """Score events in order.
 
@@ -96,11 +96,11 @@ class Suspicion:
         truths, bounds, looked
             What was given and looked for; see `Model.learn`.
         labels
-            Labels known.
+            (n,) int64, how many labels are known at each event.
         """
         if self._share == 0:
             return []
-        self._reserve(labels)
+        self._reserve(int(labels[-1]))
         self.slots = slots
         self.scores = np.full(slots.shape, _NONE, np.float32)
         self.lost = np.full(len(truths), _NONE, np.float32)
@@ -170,7 +170,7 @@ def _gather(slots: Any, truth: Any, named: Any, partial: bool, rank: Any, missin
 @kernel
 def _look(
     s: State, f: flips.Flips, t: flips.Room, slots: Any, p: Any, truths: Any, bounds: Any,
-    looked: Looked, labels: int, share: float, scores: Any, lost: Any, out: Any,
+    looked: Looked, labels: Any, share: float, scores: Any, lost: Any, out: Any,
 ) -> int:  # fmt: skip
     before = s.sizes[TOLD]
     ranks = np.empty(len(truths), np.int64)
@@ -180,7 +180,9 @@ def _look(
         named = looked.slots[looked.bounds[i] : looked.bounds[i + 1]]
         partial = looked.partial[i]
         _gather(slots[i], truth, named, partial, rank, t.missing)
-        _score(s, f, t, slots[i], p[i], truth, rank, not partial, labels, scores[i], lost[low:high])
+        _score(
+            s, f, t, slots[i], p[i], truth, rank, not partial, labels[i], scores[i], lost[low:high]
+        )
         best, slot, at, given = _highest(s, slots[i], scores[i], truth, rank, lost[low:high], t)
         bar = _bar(s.passed, share)
         n = s.sizes[EVENTS]

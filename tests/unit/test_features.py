@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream import features
+from stream import features, tokens
 from stream.errors import InvalidRecord
 from stream.features import Featurizer, Row, name_hashes, of_text, of_values
 from stream.types import Example
@@ -131,9 +131,9 @@ def test_names_of_a_description(text: str, lengths: list[int]) -> None:
 
 
 def test_titles_are_told_apart() -> None:
-    marked = of_text("river water\nmore")[0] >= features.TITLE
+    marked = of_text("river water\nmore")[0] >= tokens.TITLE
     assert marked.sum() == 3
-    assert (name_hashes([f"n{k}" for k in range(99)]) < features.TITLE).all()
+    assert (name_hashes([f"n{k}" for k in range(99)]) < tokens.TITLE).all()
 
 
 def test_names_are_other_features_than_words() -> None:

@@ -165,3 +165,25 @@ def test_dense_vectors_small_and_extreme() -> None:
             made = pipeline.step([Item(Example("q", vector=centres[n]), learn=False)])
             right += made.predictions[0].top[0].label == f"l{n}"
         assert right >= 0.9 * labels
+
+
+def test_an_index_that_brings_nothing_is_asked_seldom() -> None:
+    asked = {}
+    for worth in (0.0, 0.5):
+        pipeline = Pipeline(settings(worth=worth))
+        taught(pipeline, 40, each=80)
+        found = pipeline.model.index_worth
+        assert found is not None
+        assert found < 0.5
+        learner = pipeline.model.learner
+        asked[worth] = learner.state.rescorer.brought[0]  # type: ignore[union-attr]
+    assert asked[0.5] < asked[0.0]
+
+
+def test_new_labels_of_an_extreme_space_are_told_at_their_event() -> None:
+    pipeline = Pipeline(settings())
+    taught(pipeline, 40)
+    start = pipeline.model.position
+    out = pipeline.step([event(n, f"fresh{n}" if n % 3 else "l1") for n in range(10)])
+    told = {one.scope: one.position for one in out.drift if one.kind == "new_label"}
+    assert told == {f"label/fresh{n}": start + n for n in range(10) if n % 3}

@@ -136,7 +136,9 @@ def look(
     bounds = np.cumsum([0] + [len(one) for one in sets])
     slots = np.tile(np.arange(6, dtype=np.int32), (len(sets), 1))
     every = everywhere(len(sets)) if looked is None else looked
-    return suspicion.look(slots, np.full(slots.shape, p, np.float32), truths, bounds, every, 6)
+    return suspicion.look(
+        slots, np.full(slots.shape, p, np.float32), truths, bounds, every, np.full(len(slots), 6)
+    )
 
 
 def pairs(n: int) -> list[list[int]]:

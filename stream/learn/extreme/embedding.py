@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import fast_kernel
+from stream.jit import fast_kernel
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0x94D049BB133111EB)

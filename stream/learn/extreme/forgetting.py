@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.extreme import former, linear
 from stream.learn.extreme.former import Rows
 from stream.learn.extreme.state import STORED, Extreme
 from stream.learn.former import ASIDE, ASKED, FORCE, NEW, choose, cosines, explained
-from stream.learn.jit import kernel
 from stream.learn.odds import sigmoid
 
 BOOST = 3.0  # step size factor of a forgotten label

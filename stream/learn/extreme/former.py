@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.extreme.state import INSERT, STORED, Exemplars, Extreme
-from stream.learn.jit import kernel
 
 _BITS = 24  # of a label's number; an exemplar's label that is put aside is ~(label + state << 24)
 _LABEL = (1 << _BITS) - 1

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from stream.features import Rows
 from stream.learn import decide
 from stream.learn.arrays import dump, duplicate, power, restore
-from stream.learn.extreme import embedding, names, postings, step
+from stream.learn.extreme import batch, names
+from stream.learn.extreme.batch import Shortlists, parts
 from stream.learn.extreme.forgetting import forget
-from stream.learn.extreme.scratch import (
-    ALIKE_N,
-    FOUND,
-    NEAREST,
-    OFF_DESCRIPTIONS,
-    TERMS_N,
-    Scratch,
-    scratch,
-)
+from stream.learn.extreme.scratch import scratch
 from stream.learn.extreme.state import (
     CANDIDATES,
     EVENTS,
@@ -34,18 +27,10 @@ from stream.learn.extreme.state import (
     make,
     naming,
 )
-from stream.learn.jit import kernel
 from stream.learn.looked import Looked, everywhere
 from stream.types import Float32
 
-
-class Shortlists(NamedTuple):
-    """Scored candidates: `slots` (n, m) int32 best first and -1 at the end, `p` (n, m) float32,
-    and `chosen` (n, m) bool."""
-
-    slots: Any
-    p: Float32
-    chosen: Any
+_KNOWN = 2_000  # true labels from which the worth of the index is known
 
 
 class ExtremeLearner:
@@ -96,6 +81,12 @@ class ExtremeLearner:
         """The probability from which a label is chosen for micro-F1."""
         return float(decide.threshold(self.state.rescorer.counts))
 
+    @property
+    def index_worth(self) -> float | None:
+        """Share of true labels that only the index made candidates; None until that is known."""
+        truths, brought = self.state.rescorer.brought
+        return float(brought / truths) if truths >= _KNOWN else None
+
     def add_labels(self, total: int, leaves: int = 0) -> None:
         """Make room for `total` labels and `leaves` partitions."""
         capacity = self._capacity | {
@@ -114,13 +105,13 @@ class ExtremeLearner:
     def embed(self, rows: Rows) -> Float32:
         """Unit embeddings (n, dimension) float32, as the idf stands now."""
         out = np.zeros((len(rows), self.dimension), np.float32)
-        _embed(self.state, self._scratch, *parts(rows), out)
+        batch.embed(self.state, self._scratch, *parts(rows), out)
         return out
 
     def predict(self, rows: Rows, leaf_of: Any, near: Any, similar: Any) -> Shortlists:
         """Score candidates; `near`, `similar` (n, k) are what the index found. Pure."""
         found = _room(len(rows))
-        _predict(
+        batch.predict(
             self.state, self._scratch, leaf_of, *parts(rows), near, similar, self.objective, found
         )
         return found
@@ -134,7 +125,7 @@ class ExtremeLearner:
         See `SmallLearner.learn` for the parameters.
         """
         found = _room(len(rows))
-        _learn(
+        batch.learn(
             self.state, self._scratch, leaf_of, *parts(rows), truths, bounds,
             everywhere(len(rows)) if looked is None else looked, near, similar,
             self.objective, found,
@@ -153,7 +144,7 @@ class ExtremeLearner:
         named
             The words of its name, (m,) uint64, and of a shorter form that it starts with.
         """
-        _describe(self.state, self._scratch, *parts(rows), np.array([slot], np.int32))
+        batch.describe(self.state, self._scratch, *parts(rows), np.array([slot], np.int32))
         if slot >= self._capacity["named"]:
             self._enlarge(self._capacity | naming(power(slot + 1, self._capacity["named"])))
         words = named[0] if named else np.zeros(0, np.uint64)
@@ -257,136 +248,3 @@ def _padded(array: Any, size: int) -> Any:
     whole = np.zeros(size, array.dtype)
     whole[: len(array)] = array
     return whole
-
-
-def parts(rows: Rows) -> tuple[Any, ...]:
-    """The arrays of `rows` as kernels take them."""
-    dense, spans = rows.dense, rows.spans
-    if dense is None:
-        dense = np.zeros((0, 0), np.float32)
-    else:
-        spans = np.zeros(len(rows) + 1, np.int64)
-    return rows.indptr, rows.hashes, rows.terms, dense, rows.words, spans
-
-
-@kernel
-def _prepare(s: Extreme, t: Scratch, i: int, indptr: Any, hashes: Any, terms: Any,
-             dense: Any) -> None:  # fmt: skip
-    """Weigh row i into t: its terms; for a dense row its unit vector and entries as terms."""
-    if len(dense) == 0:
-        low, high = indptr[i], indptr[i + 1]
-        t.n[TERMS_N] = postings.weigh(
-            s.terms.df,
-            s.sizes[EVENTS],
-            hashes[low:high],
-            terms[low:high],
-            t.slot,
-            t.weight,
-            t.titled,
-        )
-        return
-    width = dense.shape[1]
-    norm = 0.0  # squares of huge and tiny values leave float32
-    for j in range(width):
-        norm += np.float64(dense[i, j]) * dense[i, j]
-    scale = 1.0 / np.sqrt(norm) if norm > 0 else 0.0
-    for j in range(width):
-        t.dense[j] = dense[i, j] * scale
-    order = np.argsort(-np.abs(t.dense[:width]), kind="mergesort")
-    n = min(width, len(t.slot))
-    for k in range(n):
-        t.slot[k] = order[k]
-        t.weight[k] = t.dense[order[k]]
-    t.n[TERMS_N] = n
-
-
-@kernel
-def _seek(s: Extreme, t: Scratch) -> None:
-    """The nearest exemplars of the row in t."""
-    if s.exemplars.vector.shape[1] > 1:
-        t.n[ALIKE_N] = 0
-        t.n[NEAREST] = postings.nearest_dense(
-            s.sizes, s.exemplars, t.dense, t.sums, t.touched, t.best, t.who
-        )
-    else:
-        found = np.zeros(2, np.int64)
-        postings.nearest_sparse(
-            s.sizes, s.terms, s.exemplars, t.slot, t.weight, t.titled, t.n[TERMS_N], t.sums,
-            t.touched, t.best, t.who, t.alike, t.alike_who, found,
-        )  # fmt: skip
-        t.n[NEAREST] = found[0]
-        t.n[ALIKE_N] = found[1]
-
-
-@kernel
-def _report(s: Extreme, t: Scratch, objective: int, found: Shortlists, at: int) -> None:
-    """The candidates of the event in t, best first, as row `at`."""
-    m = t.n[FOUND]
-    order = np.argsort(-t.p[:m], kind="mergesort")
-    for i in range(m):
-        label = t.candidate[order[i]]
-        found.slots[at, i] = label
-        found.p[at, i] = t.p[order[i]]
-        bar = decide.bar(objective, s.rescorer.counts, s.labels.decided[label])
-        found.chosen[at, i] = t.p[order[i]] > bar
-
-
-@kernel
-def _embed(s: Extreme, t: Scratch, indptr: Any, hashes: Any, terms: Any, dense: Any,
-           words: Any, spans: Any, out: Any) -> None:  # fmt: skip
-    for i in range(len(out)):
-        _prepare(s, t, i, indptr, hashes, terms, dense)
-        if len(dense) > 0:
-            out[i] = t.dense
-        else:
-            embedding.project(t.slot, t.weight, t.n[TERMS_N], out[i])
-
-
-@kernel
-def _predict(
-    s: Extreme, t: Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
-    words: Any, spans: Any, near: Any, similar: Any, objective: int, found: Shortlists,
-) -> None:  # fmt: skip
-    for i in range(len(found.slots)):
-        _prepare(s, t, i, indptr, hashes, terms, dense)
-        _seek(s, t)
-        step.forward(s, t, leaf_of, words[spans[i] : spans[i + 1]], near[i], similar[i])
-        _report(s, t, objective, found, i)
-
-
-@kernel
-def _learn(
-    s: Extreme, t: Scratch, leaf_of: Any, indptr: Any, hashes: Any, terms: Any, dense: Any,
-    words: Any, spans: Any, truths: Any, bounds: Any, looked: Looked, near: Any, similar: Any,
-    objective: int, found: Shortlists,
-) -> None:  # fmt: skip
-    for i in range(len(found.slots)):
-        _prepare(s, t, i, indptr, hashes, terms, dense)
-        _seek(s, t)
-        step.forward(s, t, leaf_of, words[spans[i] : spans[i + 1]], near[i], similar[i])
-        _report(s, t, objective, found, i)
-        truth = truths[bounds[i] : bounds[i + 1]]
-        named = looked.slots[looked.bounds[i] : looked.bounds[i + 1]]
-        step.learn(s, t, leaf_of, truth, named, looked.partial[i])
-        if len(truth) > 0:
-            step.remember(s, t, truth)
-        if len(dense) == 0:
-            for j in range(t.n[TERMS_N]):
-                s.terms.df[t.slot[j]] += 1
-
-
-@kernel
-def _describe(
-    s: Extreme,
-    t: Scratch,
-    indptr: Any,
-    hashes: Any,
-    terms: Any,
-    dense: Any,
-    words: Any,
-    spans: Any,
-    truth: Any,
-) -> None:
-    if not t.off[OFF_DESCRIPTIONS]:
-        _prepare(s, t, 0, indptr, hashes, terms, dense)
-        step.remember(s, t, truth)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.extreme.state import TERMS
-from stream.learn.jit import kernel
 
 RATE = 0.3
 _START = 0.1
@@ -23,10 +23,34 @@ _B = np.uint64(0xC2B2AE3D27D4EB4F)
 def place(label: int, term: int, mask: int) -> Any:
     """The slot of a pair."""
     key = (np.uint64(label) + np.uint64(1)) * _B ^ (np.uint64(term) + np.uint64(1)) * _A
+    return _mixed(key, np.uint64(mask))
+
+
+@kernel
+def _mixed(key: Any, mask: Any) -> Any:
     key ^= key >> np.uint64(29)
     key *= _A
     key ^= key >> np.uint64(32)
-    return np.int64(key & np.uint64(mask))
+    return np.int64(key & mask)
+
+
+@kernel
+def scores(table: Any, labels: Any, m: int, slot: Any, weight: Any, n: int, out: Any) -> None:
+    """`score` of the first m of `labels`, into the rows of `out`."""
+    mask = np.uint64(len(table) - 1)
+    n = min(n, TERMS)
+    term = np.empty(TERMS, np.uint64)
+    for j in range(n):
+        term[j] = (np.uint64(slot[j]) + np.uint64(1)) * _A
+    for i in range(m):
+        own = (np.uint64(labels[i]) + np.uint64(1)) * _B
+        linear, centroid = np.float32(0), np.float32(0)
+        for j in range(n):
+            at = _mixed(own ^ term[j], mask)
+            linear += weight[j] * table[at, 0]
+            centroid += weight[j] * table[at, 2]
+        out[i, 0] = linear
+        out[i, 1] = centroid
 
 
 @kernel

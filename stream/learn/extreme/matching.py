@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.extreme import names as table
 from stream.learn.extreme.names import COMMON, GRAM, KEYS, NAMED, SHARED, Names
-from stream.learn.jit import kernel
 
 TOLD = 4_096  # labels of which an event's words say anything
 _READ = 20_000  # postings read of parts of names

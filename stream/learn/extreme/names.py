@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.arrays import Spec, Specs
-from stream.learn.jit import kernel
 
 KEYS = 8  # postings of a name
 GRAM = 4  # words of a name that is looked for whole

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.features import TITLE
+from stream.jit import fast_kernel, kernel
 from stream.learn.extreme.state import (
     CLASSES,
     FREE,
@@ -22,7 +22,7 @@ from stream.learn.extreme.state import (
     Exemplars,
     Terms,
 )
-from stream.learn.jit import fast_kernel, kernel
+from stream.tokens import TITLE
 
 
 @kernel
@@ -140,6 +140,7 @@ def nearest_sparse(
     room = len(exemplars.n)
     now = np.uint32(sizes[STORED] & 0xFFFFFFFF)
     kept = np.uint32(min(room, sizes[STORED]))
+    following = sizes[STORED] % room
     seen, titles, square = 0, 0, 0.0
     for j in range(n):
         part = 0
@@ -153,9 +154,11 @@ def nearest_sparse(
         square += part * value * value
         start = terms.at[term]
         for at in range(start, start + min(terms.written[term], np.uint32(terms.size[term]))):
-            seq = terms.seq[at]
-            if np.uint32(now - seq) <= kept:
-                place = np.int64(seq) % room
+            age = np.uint32(now - terms.seq[at])
+            if age <= kept:
+                place = following - np.int64(age)  # a remainder would cost more than the rest
+                if place < 0:
+                    place += room
                 if sums[place, 0] == 0 and seen < len(touched):
                     touched[seen] = place
                     seen += 1

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.jit import fast_kernel
 from stream.learn.extreme.state import FEATURES, UNITS, Rescorer
-from stream.learn.jit import fast_kernel
 
 RATE = 0.12
 

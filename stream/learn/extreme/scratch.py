@@ -30,13 +30,14 @@ _VOTED = (NEIGHBOURS + ALIKE) * EXEMPLAR_LABELS
 ) = range(len(EXTREME_PARTS))  # fmt: skip
 
 # places in `Scratch.n`
-VOTED, NEAREST, FOUND, TERMS_N, ALIKE_N = range(5)
+VOTED, NEAREST, FOUND, TERMS_N, ALIKE_N, OWN = range(6)
 
 
 class Scratch(NamedTuple):
     """All of it."""
 
-    n: Any  # voted labels, neighbours, candidates, terms of the row, neighbours by title
+    n: Any  # voted labels, neighbours, candidates, terms, neighbours by title, and candidates
+    # that were found without the index: they come first
     slot: Any
     weight: Any
     titled: Any
@@ -56,6 +57,7 @@ class Scratch(NamedTuple):
     x: Any  # (CANDIDATES, FEATURES)
     hidden: Any
     z: Any
+    pairs: Any  # (CANDIDATES, 2) linear score, product with the centroid
     pair: Any
     p: Any
     residual: Any
@@ -87,6 +89,7 @@ def scratch(state: Extreme, off: Collection[str] = ()) -> Scratch:
         np.zeros((CANDIDATES, FEATURES), np.float32),
         np.zeros((CANDIDATES, UNITS), np.float32),
         np.zeros(CANDIDATES, np.float32),
+        np.zeros((CANDIDATES, 2), np.float32),
         np.zeros(2, np.float32),
         np.zeros(CANDIDATES, np.float32),
         np.zeros(CANDIDATES, np.float32),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.extreme import matching
 from stream.learn.extreme.matching import PART
 from stream.learn.extreme.scratch import (
@@ -16,6 +17,7 @@ from stream.learn.extreme.scratch import (
     OFF_NAMES,
     OFF_PARTS,
     OFF_TITLES,
+    OWN,
     VOTED,
     Scratch,
 )
@@ -27,22 +29,21 @@ from stream.learn.extreme.state import (
     STORED,
     Extreme,
 )
-from stream.learn.jit import kernel
 
 RECENCY = 2_000.0
 _GATE = 0.04  # precision below which a name that occurs makes no candidate
 
 
 @kernel
-def _voter(t: Scratch, label: int) -> int:
+def _voter(index: Any, n: Any, voted: Any, votes: Any, label: int) -> int:
     """A label's place among the voted, made where it has none."""
-    at = t.index[label]
+    at = index[label]
     if at < 0:
-        at = t.n[VOTED]
-        t.n[VOTED] += 1
-        t.index[label] = at
-        t.voted[at] = label
-        t.vote[at, :] = 0
+        at = n[VOTED]
+        n[VOTED] += 1
+        index[label] = at
+        voted[at] = label
+        votes[at, :] = 0
     return at
 
 
@@ -66,7 +67,7 @@ def vote(s: Extreme, t: Scratch, mass: Any) -> None:
         for label in s.exemplars.label[place, :n]:
             if label < 0 or now - 1 - age < s.labels.forget[label] or s.labels.retired[label]:
                 continue
-            at = _voter(t, label)
+            at = _voter(t.index, t.n, t.voted, t.vote, label)
             t.vote[at, 0] += w
             t.vote[at, 1] = max(t.vote[at, 1], similarity)
             t.vote[at, 2] += 1
@@ -81,17 +82,17 @@ def vote(s: Extreme, t: Scratch, mass: Any) -> None:
         for label in s.exemplars.label[place, : s.exemplars.n[place]]:
             if label < 0 or now - 1 - age < s.labels.forget[label] or s.labels.retired[label]:
                 continue
-            at = _voter(t, label)
+            at = _voter(t.index, t.n, t.voted, t.vote, label)
             t.vote[at, 5] += w
             t.vote[at, 6] = max(t.vote[at, 6], similarity)
 
 
 @kernel
-def _seat(s: Extreme, t: Scratch, label: int) -> None:
-    if t.seat[label] < 0 and t.n[FOUND] < len(t.candidate):
-        t.seat[label] = t.n[FOUND]
-        t.candidate[t.n[FOUND]] = label
-        t.n[FOUND] += 1
+def _seat(seat: Any, n: Any, candidate: Any, label: int) -> None:
+    if seat[label] < 0 and n[FOUND] < len(candidate):
+        seat[label] = n[FOUND]
+        candidate[n[FOUND]] = label
+        n[FOUND] += 1
 
 
 @kernel
@@ -106,14 +107,15 @@ def gather(s: Extreme, t: Scratch, near: Any, mass: Any) -> None:
         key[at] = -(t.vote[at, 0] * whole + 0.02 * t.vote[at, 1] + t.vote[at, 5] * title)
     order = np.argsort(key, kind="mergesort")
     for i in range(min(voted, SHORTLIST)):
-        _seat(s, t, t.voted[order[i]])
+        _seat(t.seat, t.n, t.candidate, t.voted[order[i]])
     if not t.off[OFF_NAMES]:
         _named(s, t)
     if not t.off[OFF_PARTS]:
         _partly(s, t)
+    t.n[OWN] = t.n[FOUND]
     for label in near:
         if 0 <= label < s.sizes[LABELS] and not s.labels.retired[label] and not t.off[OFF_INDEX]:
-            _seat(s, t, label)
+            _seat(t.seat, t.n, t.candidate, label)
 
 
 @kernel
@@ -147,7 +149,7 @@ def _named(s: Extreme, t: Scratch) -> None:
         if score > _GATE:
             n = _insert(score, label, scores, labels, n)
     for k in range(n):
-        _seat(s, t, labels[k])
+        _seat(t.seat, t.n, t.candidate, labels[k])
 
 
 @kernel
@@ -167,4 +169,4 @@ def _partly(s: Extreme, t: Scratch) -> None:
         score = factor * part * part / (matching.whole(s.names, label) + 2.0)
         n = _insert(score, label, scores, labels, n)
     for k in range(n):
-        _seat(s, t, labels[k])
+        _seat(t.seat, t.n, t.candidate, labels[k])

@@ -81,6 +81,7 @@ class Rescorer(NamedTuple):
     leaf: Any  # (leaves,) bias of a partition
     leaf_g: Any
     counts: Any  # TP, FP, FN of the decisions for micro-F1
+    brought: Any  # true labels where the index was asked, and those that it alone brought
 
 
 class Extreme(NamedTuple):
@@ -132,6 +133,7 @@ _RESCORER: Specs = {
     "leaf": Spec(("leaves",)),
     "leaf_g": Spec(("leaves",), np.float32, 1),
     "counts": Spec((3,), np.float64),
+    "brought": Spec((2,), np.float64),
 }
 _SPECS = (_TERMS, _EXEMPLARS, _LABELS, _RESCORER, NAMES)
 KINDS = (Terms, Exemplars, Labels, Rescorer, Names)

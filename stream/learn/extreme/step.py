@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn import decide
 from stream.learn.extreme import inputs, linear, matching, postings, rescorer, shortlist
 from stream.learn.extreme.scratch import (
@@ -15,16 +16,17 @@ from stream.learn.extreme.scratch import (
     OFF_LINEAR,
     OFF_NAMES,
     OFF_PARTS,
+    OWN,
     TERMS_N,
     VOTED,
     Scratch,
 )
 from stream.learn.extreme.state import EVENTS, EXEMPLAR_LABELS, PARTIAL, STORED, Extreme
-from stream.learn.jit import kernel
 from stream.learn.looked import holds
 from stream.learn.odds import sigmoid
 
 _SHOWN_DECAY = 0.99
+_WORTH_DECAY = 1.0 - 1.0 / 4_096  # of what the index brought, by events for which it was asked
 
 
 @kernel
@@ -55,11 +57,16 @@ def forward(s: Extreme, t: Scratch, leaf_of: Any, words: Any, near: Any, similar
 
 
 @kernel
-def learn(s: Extreme, t: Scratch, leaf_of: Any, truth: Any, looked: Any, partial: bool) -> None:
+def learn(
+    s: Extreme, t: Scratch, leaf_of: Any, truth: Any, looked: Any, partial: bool, asked: bool
+) -> None:
     """Learn one event that `forward` has just seen; `truth` is (c,) int32 label slots.
 
-    Where it is `partial`, candidates in neither `looked` nor `truth` teach nothing.
+    Where it is `partial`, candidates in neither `looked` nor `truth` teach nothing. `asked` says
+    whether the index had a say.
     """
+    if asked:
+        _weigh_index(s.rescorer.brought, t.candidate[t.n[OWN] : t.n[FOUND]], truth)
     terms = t.n[TERMS_N]
     m = t.n[FOUND]
     missed = len(truth)
@@ -99,6 +106,17 @@ def learn(s: Extreme, t: Scratch, leaf_of: Any, truth: Any, looked: Any, partial
     s.sizes[EVENTS] += 1
     if partial:
         _count_looked(s, truth, looked)
+
+
+@kernel
+def _weigh_index(brought: Any, alone: Any, truth: Any) -> None:
+    """Count true labels, and those that were candidates only for the index."""
+    brought *= _WORTH_DECAY
+    brought[0] += len(truth)
+    for label in alone:
+        for other in truth:
+            if other == label:
+                brought[1] += 1
 
 
 @kernel

@@ -92,6 +92,11 @@ class Model:
         """Whether a shortlist is scored rather than every label."""
         return isinstance(self.learner, ExtremeLearner)
 
+    @property
+    def index_worth(self) -> float | None:
+        """Share of true labels that only the prototype index found; None while not known."""
+        return self.learner.index_worth if isinstance(self.learner, ExtremeLearner) else None
+
     def embed(self, rows: Rows) -> Float32 | None:
         """Unit embeddings (n, d) float32 for the prototype index; None while it is not asked."""
         self._match(rows)
@@ -143,16 +148,15 @@ class Model:
             if judged is not None and self._stirs(labels[start]):  # it was not there to be scored
                 before = self.predict(rows.part(start, start + 1), found.part(start, start + 1))
                 stop = start + 1
-            truths, bounds, new = self._slots(labels[start:stop])
+            truths, bounds, known, new = self._slots(labels[start:stop])
             looked = everywhere(stop - start)
             if checked is not None:
                 looked = self._looked(labels[start:stop], checked[start:stop])
             part = rows.part(start, stop)
-            events.extend(new)
             given = None if ids is None else ids[start:stop]
             position, near_part = self.position, found.part(start, stop)
-            told, scores = self._learn_part(part, truths, bounds, looked, near_part, given)
-            events.extend(told)
+            told, scores = self._learn_part(part, truths, bounds, known, looked, near_part, given)
+            events.extend(sorted(new + told, key=lambda event: event.position))
             if judged is not None:
                 judged.append(Judged(position, scores if before is None else before))
             events.extend(self._advance())
@@ -204,27 +208,33 @@ class Model:
         return stop
 
     def _stirs(self, names: Sequence[str]) -> bool:
-        """Whether a label is new or back from retirement, which changes what is scored."""
-        slot_of, retired = self.labels.slot, self.labels.retired
+        """Whether a label is back from retirement or new, which changes what is scored.
+
+        In an extreme space nothing finds a new label before it is learnt, so only the former does.
+        """
+        slot_of, retired, extreme = self.labels.slot, self.labels.retired, self.extreme
         for name in names:
             slot = slot_of(name)
-            if slot is None or slot in retired:
+            if slot in retired or (slot is None and not extreme):
                 return True
         return False
 
-    def _slots(self, labels: Sequence[Sequence[str]]) -> tuple[Any, Any, list[DriftEvent]]:
-        bounds = np.zeros(len(labels) + 1, np.int64)
+    def _slots(self, labels: Sequence[Sequence[str]]) -> tuple[Any, Any, Any, list[DriftEvent]]:
+        """Slots, bounds, how many labels are known at each event, and what is told of new ones."""
+        slot_of, retired = self.labels.slot, self.labels.retired
         slots: list[int] = []
+        ends, known = [0], []
         new: list[DriftEvent] = []
         for at, names in enumerate(labels):
             for name in dict.fromkeys(names):
-                slot = self.labels.slot(name)
-                if slot is None or slot in self.labels.retired:
-                    new.extend(self._add(name))
+                slot = slot_of(name)
+                if slot is None or slot in retired:
+                    new.extend(self._add(name, at))
                     slot = self.labels.add(name)[0]
                 slots.append(slot)
-            bounds[at + 1] = len(slots)
-        return np.array(slots, np.int32), bounds, new
+            ends.append(len(slots))
+            known.append(len(self.labels))
+        return np.array(slots, np.int32), np.array(ends), np.array(known), new
 
     def _looked(
         self, labels: Sequence[Sequence[str]], checked: Sequence[Sequence[str] | None]
@@ -239,8 +249,8 @@ class Model:
                 each.append(sorted(slot for slot in slots if slot is not None))
         return pack(each)
 
-    def _add(self, name: str) -> list[DriftEvent]:
-        """Make room for a label that is new, or back from retirement."""
+    def _add(self, name: str, at: int = 0) -> list[DriftEvent]:
+        """Make room for a label that is new, or back from retirement, `at` events from now."""
         known = self.labels.slot(name)
         if known is not None:
             if known in self.labels.retired and isinstance(self.learner, ExtremeLearner):
@@ -253,10 +263,10 @@ class Model:
             self._become_extreme()
         self.learner.add_labels(total, self.partitioner.highest)
         evidence = {"id": self.labels.ids[slot], "labels": total}
-        return [DriftEvent("new_label", f"label/{name}", self.position, evidence)]
+        return [DriftEvent("new_label", f"label/{name}", self.position + at, evidence)]
 
     def _learn_part(
-        self, rows: Rows, truths: Any, bounds: Any, looked: Looked, near: Near,
+        self, rows: Rows, truths: Any, bounds: Any, known: Any, looked: Looked, near: Near,
         ids: Sequence[str] | None,
     ) -> tuple[list[DriftEvent], Scores]:  # fmt: skip
         leaf_of = self.partitioner.leaf_of
@@ -270,7 +280,7 @@ class Model:
             scores = ranked(*whole, self.labels.retired)
             self._keep(rows, truths, bounds, looked)
         slots, p, _ = scores
-        suspects = self.suspicion.look(slots, p, truths, bounds, looked, len(self.labels))
+        suspects = self.suspicion.look(slots, p, truths, bounds, looked, known)
         told = [
             self._suspicious(one, slots[one.at], p[one.at], None if ids is None else ids[one.at])
             for one in suspects

@@ -46,6 +46,7 @@ class Frozen:
         self.leaf_of = leaf_of
         self.position = position
         self.threshold = learner.threshold
+        self.index_worth = learner.index_worth if isinstance(learner, ExtremeLearner) else None
 
     def embed(self, rows: Rows) -> Float32 | None:
         """Unit embeddings (n, d) float32 for the prototype index; None while it is not asked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 from stream.learn.partitions.state import EVENTS, FREE, LEAF, LEAVES, OPEN, ROWS, Partitions
 
 

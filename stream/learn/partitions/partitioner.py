@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.arrays import allocate, dump, grow, power, restore
-from stream.learn.jit import kernel
 from stream.learn.partitions import observe, restructure
 from stream.learn.partitions.state import (
     EVENTS,

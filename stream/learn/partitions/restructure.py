@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 from stream.learn.partitions.leaves import join, leave, open_leaf, report
 from stream.learn.partitions.observe import scores, settle
 from stream.learn.partitions.state import LEAF, MEMBER, MERGE, SLOTS, SPLIT, Partitions

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 from stream.learn.newton import solve
 from stream.learn.small import sets
 from stream.learn.small.sets import Candidates

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn.former import cosines
-from stream.learn.jit import kernel
 from stream.learn.small import neighbours
 from stream.learn.small.state import COLUMNS, STORED, WINDOW, Small
 

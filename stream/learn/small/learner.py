@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from stream.features import Rows
+from stream.jit import kernel
 from stream.learn.arrays import dump, duplicate, power, restore
 from stream.learn.decide import MICRO, SUBSET, threshold
-from stream.learn.jit import kernel
 from stream.learn.looked import Looked, everywhere
 from stream.learn.small import kept, mixture, sets, step
 from stream.learn.small import rows as rowing

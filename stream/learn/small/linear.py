@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import fast_kernel
+from stream.jit import fast_kernel
 from stream.learn.small.state import LOGISTICS
 
 BINNED = 2  # the expert that dense rows give bins to, with a table of its own

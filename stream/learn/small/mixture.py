@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.jit import fast_kernel, kernel
 from stream.learn import decide
-from stream.learn.jit import fast_kernel, kernel
 from stream.learn.newton import solve
 from stream.learn.odds import sigmoids
 from stream.learn.small.state import LANES, STIFFNESS, Mixture

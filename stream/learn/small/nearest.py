@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import fast_kernel, kernel
+from stream.jit import fast_kernel, kernel
 
 MOST = 50
 _BLOCK = 32  # scores looked at together

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import fast_kernel, kernel
+from stream.jit import fast_kernel, kernel
 from stream.learn.small.nearest import MOST, select
 from stream.learn.small.state import COLUMNS, LABELS, POSTINGS, STORED, WINDOW, Memory, Sets
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 from stream.learn.small.state import BINS, COLUMNS, DISTINCT, EVENTS, Columns
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 from stream.learn.keys import MIX, mixed, of_set
 from stream.learn.newton import solve
 from stream.learn.odds import logits, logs, sigmoids

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import fast_kernel
+from stream.jit import fast_kernel
 from stream.learn.odds import cosines
 from stream.learn.small.state import CONTEXT, LAG, PROJECTED, Squares
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.config import EXPERTS as NAMES
-from stream.learn.jit import fast_kernel, kernel
+from stream.jit import fast_kernel, kernel
 from stream.learn.odds import CLIP, logits, sigmoids
 from stream.learn.small import complete, linear, mixture, neighbours, sets, squares
 from stream.learn.small import rows as rowing

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn import adwin
-from stream.learn.jit import kernel
 from stream.learn.tree import nodes
 from stream.learn.tree.state import (
     ALTERNATE,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stream.jit import kernel
 from stream.learn import adwin
-from stream.learn.jit import kernel
 from stream.learn.tree import drift, nodes, observe, split
 from stream.learn.tree.state import (
     AGE,

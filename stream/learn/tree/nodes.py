@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn import adwin
-from stream.learn.jit import kernel
 from stream.learn.tree.state import (
     AGE,
     ALTERNATE,

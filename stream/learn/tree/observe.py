@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 from stream.learn.tree import nodes
 from stream.learn.tree.state import AGE, MEAN, SEEN, SPREAD, TURN, WATCH, Room, Tree
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.learn.jit import kernel
+from stream.jit import kernel
 from stream.learn.tree import nodes, observe
 from stream.learn.tree.state import (
     BLOCK,

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.learn import adwin
 from stream.learn.arrays import Spec, Specs, allocate, power
-from stream.learn.jit import kernel
 
 NODES = 255
 MAIN_MOST = 191  # nodes up to which the tree itself splits; the rest is for alternates

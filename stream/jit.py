@@ -4,8 +4,9 @@ A kernel's state is a NamedTuple of arrays, so that it can be snapshot by name; 
 kernel changes is an element of an array.
 
 numba's cache looks at the file of a kernel alone, not at the files of the kernels that it calls.
-So each module has a cache folder that carries a hash of its source and of all that it imports
-from this package: a changed source never meets old code, and an unchanged one stays compiled.
+So each module has a cache folder that carries a hash of its source and of every module with
+kernels, or with what the learners share, that it imports: a changed source never meets old code,
+and an unchanged one stays compiled.
 """
 
 from __future__ import annotations
@@ -38,8 +39,13 @@ def _file(module: str) -> Path | None:
     return next((path for path in found if path.exists()), None)
 
 
+def _counts(module: str, source: bytes) -> bool:
+    """Whether what kernels compute may depend on a module; settings and services are no part."""
+    return module.startswith(f"{_PACKAGE}.learn.") or b"stream.jit import" in source
+
+
 def sources(module: str) -> dict[str, bytes]:
-    """The source of a module and of all that it imports from this package, by module name."""
+    """The source of a module and of all that matters of what it imports, by module name."""
     found: dict[str, bytes] = {}
     open_ = [module]
     while open_:
@@ -47,7 +53,10 @@ def sources(module: str) -> dict[str, bytes]:
         path = _file(name)
         if name in found or path is None:
             continue
-        found[name] = path.read_bytes()
+        source = path.read_bytes()
+        if not _counts(name, source):
+            continue
+        found[name] = source
         for parent, members in _IMPORT.findall(found[name].decode("utf-8")):
             open_ += [parent, *(f"{parent}.{one}" for one in re.findall(r"\w+", members))]
     return found
