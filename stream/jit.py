@@ -103,5 +103,9 @@ def kernel(function: Kernel) -> Kernel:
 
 
 def fast_kernel(function: Kernel) -> Kernel:
-    """Compile with sums free to be reordered, for speed: inner products and the like."""
+    """Compile with sums free to be reordered, for speed: inner products and the like.
+
+    A loop that both sums and stores is vectorised only where its arrays lie well apart in memory,
+    so for short arrays its bits change from run to run: keep the two in loops of their own.
+    """
     return _compile(function, fastmath=_FAST)

@@ -49,8 +49,9 @@ def _sums(logits: Any, y: Any, p: Any, labels: int, gradient: Any, h: Any) -> No
         slope = np.float32(0.0)
         for label in range(labels):
             slope += residual[label] * logits[i, label]
-            weighed[label] = curve[label] * logits[i, label]
         gradient[i] = slope
+        for label in range(labels):
+            weighed[label] = curve[label] * logits[i, label]
         for j in range(i + 1):
             total = np.float32(0.0)
             for label in range(labels):
