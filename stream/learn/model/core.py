@@ -151,7 +151,7 @@ class Model:
             truths, bounds, known, new = self._slots(labels[start:stop])
             looked = everywhere(stop - start)
             if checked is not None:
-                looked = self._looked(labels[start:stop], checked[start:stop])
+                looked = self._looked(labels[start:stop], checked[start:stop], known.tolist())
             part = rows.part(start, stop)
             given = None if ids is None else ids[start:stop]
             position, near_part = self.position, found.part(start, stop)
@@ -237,16 +237,18 @@ class Model:
         return np.array(slots, np.int32), np.array(ends), np.array(known), new
 
     def _looked(
-        self, labels: Sequence[Sequence[str]], checked: Sequence[Sequence[str] | None]
-    ) -> Looked:
-        """Slots of the labels looked for; all labels by name are the same as not saying which."""
+        self, labels: Sequence[Sequence[str]], checked: Sequence[Sequence[str] | None],
+        known: Sequence[int],
+    ) -> Looked:  # fmt: skip
+        """Slots of the labels looked for, of those known at each event.
+
+        All labels by name are the same as not saying which.
+        """
         each: list[list[int] | None] = []
-        for given, named in zip(labels, checked, strict=True):
-            slots = {self.labels.slot(name) for name in (*given, *(named or ()))}
-            if named is None or len(slots - {None}) == len(self.labels):
-                each.append(None)
-            else:
-                each.append(sorted(slot for slot in slots if slot is not None))
+        for given, named, count in zip(labels, checked, known, strict=True):
+            found = {self.labels.slot(name) for name in (*given, *(named or ()))}
+            slots = sorted(slot for slot in found if slot is not None and slot < count)
+            each.append(None if named is None or len(slots) == count else slots)
         return pack(each)
 
     def _add(self, name: str, at: int = 0) -> list[DriftEvent]:
