@@ -195,9 +195,12 @@ class Pipeline:
         return example if example.labels is not None else self.room.event(example)
 
     def _flush(self, run: list[_Lesson], out: Outcomes) -> None:
-        """Learn a run of events in parts of at most a chunk, so that the index stays close."""
-        for start in range(0, len(run), CHUNK):
-            self._learn_part(run[start : start + CHUNK], out)
+        """Learn a run of events in parts that end with the model's chunks: the index stays close."""
+        start = 0
+        while start < len(run):
+            stop = start + CHUNK - self.model.position % CHUNK
+            self._learn_part(run[start:stop], out)
+            start = stop
         run.clear()
 
     def _learn_part(self, part: Sequence[_Lesson], out: Outcomes) -> None:

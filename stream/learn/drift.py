@@ -84,11 +84,13 @@ class DriftBank:
         self._reserve(leaves + 1)
         out = np.zeros((len(truths) + len(empty) + 1, 4))
         delta = self._delta / (leaves + 1)
-        before = self.state.quiet + EXPLAINED
+        touched = np.unique(leaf_of[truths]) + 1
+        touched = touched[touched > 0]
+        before = self.state.quiet[touched] + EXPLAINED
         found = _update(self.state, self.held, truths, bounds, hits, empty, leaf_of, delta, out)
-        after = self.state.quiet + EXPLAINED
+        after = self.state.quiet[touched] + EXPLAINED
         passed = (after < EXPLAINED) & (after // LOOK > before // LOOK)
-        self.due = (np.flatnonzero(passed[1:])).tolist()
+        self.due = (touched[passed] - 1).tolist()
         return [
             Alarm(int(leaf), before, after, int(values))
             for leaf, before, after, values in out[:found].tolist()

@@ -13,6 +13,7 @@ import numpy as np
 from stream.jit import fast_kernel, kernel
 from stream.learn.extreme.state import (
     CLASSES,
+    COVER,
     FREE,
     INSERT,
     QUERY,
@@ -141,16 +142,17 @@ def nearest_sparse(
     now = np.uint32(sizes[STORED] & 0xFFFFFFFF)
     kept = np.uint32(min(room, sizes[STORED]))
     following = sizes[STORED] % room
-    seen, titles, square = 0, 0, 0.0
+    seen, titles, square, mass = 0, 0, 0.0, 0.0
     for j in range(n):
         part = 0
         if titled[j] and titles < TITLES:
             titles += 1
             part = 1
-        elif j >= QUERY:
+        elif j >= QUERY or mass >= COVER:
             continue
         term = slot[j]
         value = weight[j]
+        mass += value * value
         square += part * value * value
         start = terms.at[term]
         for at in range(start, start + min(terms.written[term], np.uint32(terms.size[term]))):
