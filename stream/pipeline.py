@@ -195,7 +195,7 @@ class Pipeline:
         return example if example.labels is not None else self.room.event(example)
 
     def _flush(self, run: list[_Lesson], out: Outcomes) -> None:
-        """Learn a run of events in parts that end with the model's chunks: the index stays close."""
+        """Learn events in parts that end with the model's chunks, so that the index stays close."""
         start = 0
         while start < len(run):
             stop = start + CHUNK - self.model.position % CHUNK

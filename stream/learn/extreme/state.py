@@ -12,7 +12,7 @@ from stream.learn.extreme.names import NAMES, Names, rehash
 EXEMPLAR_LABELS = 16  # labels kept of an exemplar
 DENSE_WINDOW = 8_192  # exemplars kept of dense rows
 INSERT, QUERY = 64, 48  # strongest terms posted, and asked for
-COVER = 0.95  # share of a row's squared length that the terms asked for need not go beyond
+COVER = 0.98  # share of a row's squared length that the terms asked for need not go beyond
 TERMS = 32  # strongest terms of the linear expert and the centroids
 RING = 2_048  # newest exemplars posted under a term
 CLASSES = 10  # ring sizes 4, 8, … RING
