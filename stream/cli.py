@@ -30,7 +30,7 @@ Sets = Annotated[
 @app.command()
 def run(
     source: Annotated[
-        str, typer.Option(help="kafka, synthetic, an evaluation folder, or a JSONL file.")
+        str, typer.Option(help="kafka, synthetic, synthetic:LABELS, a folder, or a JSONL file.")
     ] = "kafka",
     seconds: Annotated[float, typer.Option(help="End after so many seconds; 0 for never.")] = 0,
     output: Annotated[

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from stream.sink import FileSink, NullSink
 from stream.source.base import Sink, Source
 from stream.source.folder import Folder
 from stream.source.local import LocalSource, jsonl
-from stream.source.synthetic import Planted, SyntheticStream
+from stream.source.synthetic import Planted, SyntheticStream, Vast, VastStream
 from stream.views import Publisher
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _IDLE = 12  # times longer between lines of a pipe while nothing comes
 
 @dataclass(frozen=True)
 class Local:
-    """A stream without a broker: `synthetic`, a folder or a JSONL file."""
+    """A stream without a broker: `synthetic` (or `synthetic:` and labels), a folder or a file."""
 
     source: str
     output: Path | None = None
@@ -122,23 +123,39 @@ def _kafka(settings: Settings) -> tuple[Source, Sink, Any]:
 
 def _known(local: Local) -> None:
     """Refuse a source that is not there, before anything takes time."""
-    if local.source != "synthetic" and not Path(local.source).exists():
-        raise SettingError(
-            "--source", local.source, "write kafka, synthetic, or the path of a folder or file"
-        )
+    if _vast(local) or local.source == "synthetic" or Path(local.source).exists():
+        return
+    raise SettingError(
+        "--source",
+        local.source,
+        "write kafka, synthetic, synthetic:LABELS, or the path of a folder or file",
+    )
+
+
+def _vast(local: Local) -> int:
+    """How many labels of the vast synthetic stream are asked for, 0 for another source."""
+    kind, _, labels = local.source.partition(":")
+    return int(labels) if kind == "synthetic" and labels.isdecimal() else 0
 
 
 def _local(settings: Settings, local: Local) -> tuple[Source, Sink, Any]:
     topic = settings.topics.events
     path = Path(local.source)
-    if local.source == "synthetic":
+    if labels := _vast(local):
+        vast = VastStream(Vast(labels, remix=10_000, tour=True, seed=settings.learn.seed))
+        source = LocalSource(vast.records, topic)
+    elif local.source == "synthetic":
         planted = Planted(seed=settings.learn.seed)
-        source = LocalSource(lambda: SyntheticStream(planted).records(), topic)
+        source = LocalSource(
+            lambda start: islice(SyntheticStream(planted).records(), start, None), topic
+        )
     elif path.is_dir():
         folder = Folder(path, local.text or (path / "texts.jsonl.gz").exists())
-        source = LocalSource(folder.records, topic, folder.events)
+        source = LocalSource(
+            lambda start: islice(folder.records(), start, None), topic, folder.events
+        )
     else:
-        source = LocalSource(lambda: jsonl(path), topic)
+        source = LocalSource(lambda start: islice(jsonl(path), start, None), topic)
     sink: Sink = NullSink() if local.output is None else FileSink(local.output)
     return source, sink, source
 

@@ -30,16 +30,16 @@ class LocalSource:
     Parameters
     ----------
     pairs
-        Makes the iterator anew; it must yield the same pairs each time.
+        Makes an iterator anew that begins at the given pair; always of the same pairs.
     topic
         Name of the topic that the records claim to come from.
     total
         How many pairs there are, 0 when there is no end; for the lag.
     """
 
-    def __init__(self, pairs: Callable[[], Pairs], topic: str, total: int = 0) -> None:
+    def __init__(self, pairs: Callable[[int], Pairs], topic: str, total: int = 0) -> None:
         self._pairs = pairs
-        self._iterator = pairs()
+        self._iterator = pairs(0)
         self._at = TopicPartition(topic, 0)
         self._sent = TopicPartition(topic, 1)
         self._total = total
@@ -63,7 +63,7 @@ class LocalSource:
         wanted = positions.get(self._at, self._position)
         self._number = positions.get(self._sent, self._number)
         if wanted != self._position:
-            self._iterator = itertools.islice(self._pairs(), wanted, None)
+            self._iterator = self._pairs(wanted)
             self._position = wanted
             self._done = False
         self._lease = Lease({self._at: wanted, self._sent: self._number})
