@@ -231,6 +231,9 @@ class Serve(_Section):
     """Bytes of a request body."""
     request_events: int = Field(1_000, ge=1)
     """Events in one request."""
+    process: bool = False
+    """Whether the endpoint runs in a process of its own, beside the pipeline's, so that learning
+    does not keep requests waiting."""
     view_s: float = Field(0.25, gt=0, le=60)
     """Seconds between views of the model at most often."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 Kind = Literal["counter", "gauge", "histogram"]
 
+_HTTP = "braid_http_"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -229,6 +230,14 @@ class Metrics:
             return Gauge(metric.name, text, metric.labels, registry=self.registry)
         return Histogram(
             metric.name, text, metric.labels, registry=self.registry, buckets=metric.buckets
+        )
+
+    def exposition(self, http: bool) -> bytes:
+        """The endpoint's own metrics in Prometheus' text format, or all others."""
+        return b"".join(
+            generate_latest(made)
+            for name, made in self._made.items()
+            if name.startswith(_HTTP) == http
         )
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:

@@ -24,6 +24,8 @@ from stream.metrics import Metrics
 from stream.progress import Progress
 from stream.retrieval import require
 from stream.runner import Runner
+from stream.shared.process import EndpointProcess
+from stream.shared.publisher import SharedPublisher
 from stream.sink import FileSink, NullSink
 from stream.source.base import Sink, Source
 from stream.source.folder import Folder
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ROUTES = "/v1/predict, /v1/model, /metrics"
 _LINE_S = 1.0
 _PIPE_LINE_S = 5.0
 _IDLE = 12  # times longer between lines of a pipe while nothing comes
@@ -61,7 +64,8 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
     _say("braid: loading the compiled kernels (the first start compiles them)")
     warm()
     clock, metrics = SystemClock(), Metrics()
-    publisher = Publisher(settings.serve.view_s, clock, metrics)
+    apart = settings.serve.enabled and settings.serve.process
+    publisher = (SharedPublisher if apart else Publisher)(settings.serve.view_s, clock, metrics)
     source, sink, inlet = _kafka(settings) if local is None else _local(settings, local)
     line = _Line()
     runner = Runner(settings, source, sink, store, publisher, metrics, clock, line.tick)
@@ -84,6 +88,7 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
             server.stop()
         if hasattr(inlet, "close"):
             inlet.close()
+        publisher.close()
     _say(_summary(runner, time.monotonic() - begun))
     return 0
 
@@ -109,6 +114,7 @@ def serve_snapshot(settings: Settings) -> int:
 
 
 def _kafka(settings: Settings) -> tuple[Source, Sink, Any]:
+    """Source, sink and, but where the endpoint's process has its own, the way in for events."""
     from stream.source.kafka import KafkaInlet, KafkaSink, KafkaSource
 
     with ExitStack() as undo:
@@ -116,7 +122,8 @@ def _kafka(settings: Settings) -> tuple[Source, Sink, Any]:
         undo.callback(source.close)
         sink = KafkaSink(settings.kafka)
         undo.callback(sink.close)
-        inlet = KafkaInlet(settings.kafka, settings.topics.events)
+        apart = settings.serve.enabled and settings.serve.process
+        inlet = None if apart else KafkaInlet(settings.kafka, settings.topics.events)
         undo.pop_all()
     return source, sink, inlet
 
@@ -167,13 +174,17 @@ def _store(settings: Settings) -> SnapshotStore | None:
 
 def _endpoint(
     settings: Settings, publisher: Publisher, inlet: Any, metrics: Metrics
-) -> EndpointServer:
+) -> EndpointServer | EndpointProcess:
+    if isinstance(publisher, SharedPublisher):
+        apart = EndpointProcess(settings, publisher, inlet, kafka=inlet is None)
+        _say(f"braid: endpoint at {apart.start()}, a process of its own ({_ROUTES})")
+        return apart
     from stream.serve.app import create_app
     from stream.serve.server import EndpointServer
 
     app = create_app(settings, publisher, inlet, metrics)
     server = EndpointServer(app, settings.serve.host, settings.serve.port)
-    _say(f"braid: endpoint at {server.start()} (/v1/predict, /v1/model, /metrics)")
+    _say(f"braid: endpoint at {server.start()} ({_ROUTES})")
     return server
 
 

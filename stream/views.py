@@ -21,7 +21,7 @@ from stream.features import Featurizer, batch
 from stream.learn.model import Frozen, Near
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline, prediction
-from stream.retrieval import pays
+from stream.retrieval import Retrieval, pays
 from stream.serve.view import LabelInfo, PartitionInfo
 from stream.types import DriftEvent, Example, Prediction
 
@@ -35,21 +35,28 @@ class ModelView:
     """One state of the model; see `stream.serve.view.View`."""
 
     def __init__(
-        self, pipeline: Pipeline, frozen: Frozen, history: Sequence[DriftEvent],
-        lag: Callable[[], int],
+        self, featurizer: dict[str, Any], retrieval: Retrieval | None, frozen: Frozen,
+        history: Callable[[], Sequence[DriftEvent]], lag: Callable[[], int],
+        index: dict[str, Any], lock: threading.Lock | None = None,
     ) -> None:  # fmt: skip
         self._frozen = frozen
         self._featurizer = Featurizer()
-        self._featurizer.load(pipeline.featurizer.state())
-        self._retrieval = pipeline.retrieval
+        self._featurizer.load(featurizer)
+        self._retrieval = retrieval
         self._history = history
         self._lag = lag
-        self._lock = threading.Lock()
+        self._index = index
+        self._lock = threading.Lock() if lock is None else lock
 
     @property
     def position(self) -> int:
         """Labelled events learnt when the view was made."""
         return self._frozen.position
+
+    @property
+    def dense(self) -> bool:
+        """Whether events are vectors."""
+        return bool(self._featurizer.length)
 
     def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
         """Tag each example with its k likeliest labels."""
@@ -111,12 +118,11 @@ class ModelView:
 
     def drift(self) -> Sequence[DriftEvent]:
         """The latest drift events, newest last."""
-        return self._history
+        return self._history()
 
     def model(self) -> dict[str, Any]:
         """Position, sizes, memory, index kind and the reason for it."""
         frozen = self._frozen
-        retrieval = self._retrieval
         placed = frozen.leaf_of[: frozen.known]
         return {
             "position": frozen.position,
@@ -126,12 +132,17 @@ class ModelView:
             "lag": self._lag(),
             "threshold": frozen.threshold,
             "memory_bytes": int(sum(part.nbytes for part in frozen.learner.arrays().values())),
-            "index": {
-                "kind": retrieval.index.kind if retrieval else "none",
-                "labels": len(retrieval.index) if retrieval else 0,
-                "reason": retrieval.reason if retrieval else "every label is scored",
-            },
+            "index": self._index,
         }
+
+
+def about_index(retrieval: Retrieval | None) -> dict[str, Any]:
+    """Kind and size of the prototype index, and why that kind."""
+    return {
+        "kind": retrieval.index.kind if retrieval else "none",
+        "labels": len(retrieval.index) if retrieval else 0,
+        "reason": retrieval.reason if retrieval else "every label is scored",
+    }
 
 
 class Publisher:
@@ -155,6 +166,8 @@ class Publisher:
         self._due = 0.0
         self._position = -1
         self._stale = True
+        self._changed = False
+        self._begun = False
         self._lag = 0
 
     def note(self, events: Sequence[DriftEvent], changed: bool = False) -> None:
@@ -164,26 +177,40 @@ class Publisher:
         told what a label means, or a label was retired.
         """
         self._history.extend(events)
+        self._changed |= changed
         self._stale |= changed or bool(events)
 
     def refresh(self, pipeline: Pipeline, lag: int, force: bool = False) -> None:
         """Make a view where one is due; called by the pipeline's thread."""
         now = self._clock.monotonic()
         self._lag = lag
-        if self._view is not None:
+        if self._begun:
             self._metrics.set("braid_view_age_seconds", now - self._made)
         if not force and now < self._due:
             return
         position = pipeline.model.position
-        if self._stale or position != self._position or self._view is None:
-            room = self._spare.pop() if self._spare else None
-            frozen = pipeline.model.freeze(room)
-            self._view = ModelView(pipeline, frozen, list(self._history), self.lag)
-            weakref.finalize(self._view, self._spare.append, frozen)
-            self._position, self._stale = position, False
+        if self._stale or position != self._position or not self._begun:
+            if not self._make(pipeline):
+                return
+            self._position, self._stale, self._begun = position, False, True
         self._made = self._clock.monotonic()
         pause = max(self._every_s, (self._made - now) / _SHARE)
         self._due = self._made + min(pause, _LONGEST_S)
+
+    def _make(self, pipeline: Pipeline) -> bool:
+        """Make a view; False where it has to wait."""
+        room = self._spare.pop() if self._spare else None
+        frozen = pipeline.model.freeze(room)
+        history = list(self._history)
+        self._view = ModelView(
+            pipeline.featurizer.state(), pipeline.retrieval, frozen, lambda: history, self.lag,
+            about_index(pipeline.retrieval),
+        )  # fmt: skip
+        weakref.finalize(self._view, self._spare.append, frozen)
+        return True
+
+    def close(self) -> None:
+        """Nothing to give back."""
 
     def lag(self) -> int:
         """Records not read yet, as last known; never as old as the view may be."""
@@ -197,7 +224,7 @@ class Publisher:
 
     def status(self) -> dict[str, Any]:
         """Whether requests can be answered, and the reason where not."""
-        ready = self._view is not None
+        ready = self._begun
         return {
             "ready": ready,
             "reason": "" if ready else "the model has not made its first view yet",

@@ -79,6 +79,11 @@ def restore(kind: type[T], arrays: Mapping[str, AnyArray], prefix: str) -> T:
     return kind(*(np.array(arrays[f"{prefix}.{name}"]) for name in _fields(kind)))
 
 
+def borrow(kind: type[T], arrays: Mapping[str, AnyArray], prefix: str) -> T:
+    """`restore` without a copy."""
+    return kind(*(arrays[f"{prefix}.{name}"] for name in _fields(kind)))
+
+
 def power(need: int, least: int) -> int:
     """The smallest least·2^n that is at least `need`."""
     size = least

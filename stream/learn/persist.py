@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stream import features
+from stream.config import Learn
 from stream.features import Rows
 from stream.learn.decide import CODES
 from stream.learn.extreme.learner import ExtremeLearner
@@ -42,6 +43,43 @@ def dump(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
         "labels": model.labels.state(),
     }
     return arrays, meta
+
+
+def kind_of(model: Model) -> dict[str, Any]:
+    """What `attach` must know of a model's learner beside its arrays."""
+    learner = model.learner
+    return {
+        "kind": learner.kind,
+        "width": learner.width,
+        "dense": isinstance(learner, SmallLearner) and learner.dense,
+        "dimension": model.dimension,
+    }
+
+
+def attach(
+    settings: Learn, arrays: Mapping[str, Any], kind: Mapping[str, Any], before: Any = None
+) -> ExtremeLearner | SmallLearner:
+    """A learner that predicts from arrays that belong to somebody else; it must not learn.
+
+    Parameters
+    ----------
+    arrays
+        Of `learner.arrays()`; those of an extreme learner are not copied.
+    kind
+        Of `kind_of`.
+    before
+        The learner attached before, whose room is taken over: the two must not work at once.
+    """
+    objective = CODES[settings.objective]
+    if kind["kind"] == ExtremeLearner.kind:
+        learner = ExtremeLearner(
+            settings.seed, kind["width"], 256, 10, 10, kind["dimension"], objective, settings.off
+        )
+        learner.attach(arrays, before if isinstance(before, ExtremeLearner) else None)
+        return learner
+    small = SmallLearner(kind["dense"], settings.seed, kind["width"], objective, settings.off)
+    small.load(arrays)
+    return small
 
 
 def load(model: Model, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
@@ -29,6 +29,7 @@ def create_app(
     inlet: Inlet | None,
     metrics: Metrics,
     clock: Clock | None = None,
+    elsewhere: Callable[[], bytes] | None = None,
 ) -> FastAPI:
     """Make the endpoint as an ASGI app.
 
@@ -44,6 +45,9 @@ def create_app(
         Where requests are counted, and what `/metrics` shows.
     clock
         Times requests, and stamps events that have no time of their own.
+    elsewhere
+        The metrics of the pipeline where that is another process; of `metrics` only the
+        endpoint's own are shown then.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def create_app(
         writes(decoder, predicting, sending, top_k=settings.learn.top_k, limit=serve.body_bytes)
     )
     app.include_router(reads(views))
-    app.include_router(health(views, metrics))
+    app.include_router(health(views, metrics, elsewhere))
     return app
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from stream.errors import NotReady
@@ -14,8 +14,10 @@ from stream.serve.openapi import json, problems
 from stream.serve.view import ViewSource
 
 
-def health(views: ViewSource, metrics: Metrics) -> APIRouter:
-    """Make the router."""
+def health(
+    views: ViewSource, metrics: Metrics, elsewhere: Callable[[], bytes] | None = None
+) -> APIRouter:
+    """Make the router; see `stream.serve.app.create_app`."""
     router = APIRouter()
 
     @router.get("/livez")
@@ -36,10 +38,10 @@ def health(views: ViewSource, metrics: Metrics) -> APIRouter:
     )
     def prometheus() -> Response:
         """Give the metrics in Prometheus' text format."""
+        text = metrics.exposition(http=True)
+        text += metrics.exposition(http=False) if elsewhere is None else elsewhere()
         # the header is set whole: Starlette would add a second charset to a media type
-        return Response(
-            generate_latest(metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST}
-        )
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     @router.get("/")
     async def index(request: Request) -> Response:

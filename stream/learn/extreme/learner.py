@@ -10,11 +10,11 @@ import numpy as np
 
 from stream.features import Rows
 from stream.learn import decide
-from stream.learn.arrays import dump, duplicate, power, restore
+from stream.learn.arrays import borrow, dump, duplicate, power, restore
 from stream.learn.extreme import batch, names
 from stream.learn.extreme.batch import Shortlists, parts
 from stream.learn.extreme.forgetting import forget
-from stream.learn.extreme.scratch import scratch
+from stream.learn.extreme.scratch import scratch, sized
 from stream.learn.extreme.state import (
     CANDIDATES,
     EVENTS,
@@ -227,6 +227,20 @@ class ExtremeLearner:
             "table": len(table),
         }
         self._scratch = scratch(self.state, self._off)
+
+    def attach(self, arrays: Mapping[str, Any], before: ExtremeLearner | None = None) -> None:
+        """Predict from arrays that `arrays` gave, which are not copied; never learn.
+
+        The room of `before` is taken over where it fits: the two must not work at once.
+        """
+        parts: list[Any] = [
+            borrow(kind, arrays, f"extreme.{kind.__name__.lower()}") for kind in KINDS
+        ]
+        terms, exemplars, labels, rescorer, named = parts
+        sizes, table = arrays["extreme.sizes"], arrays["extreme.table"]
+        self.state = Extreme(sizes, terms, exemplars, labels, rescorer, named, table)
+        fits = before is not None and sized(before.state) == sized(self.state)
+        self._scratch = before._scratch if before and fits else scratch(self.state, self._off)
 
     def _trimmed(self) -> Extreme:
         """The state without the part of the posting pool that was never used."""

@@ -64,10 +64,15 @@ class Scratch(NamedTuple):
     off: Any
 
 
+def sized(state: Extreme) -> tuple[int, ...]:
+    """What the sizes of room for `state` follow from."""
+    exemplars, width = len(state.exemplars.n), state.exemplars.vector.shape[1]
+    return exemplars, width, len(state.labels.count), len(state.names.key)
+
+
 def scratch(state: Extreme, off: Collection[str] = ()) -> Scratch:
     """Room that fits `state`."""
-    exemplars, width = len(state.exemplars.n), state.exemplars.vector.shape[1]
-    labels = len(state.labels.count)
+    exemplars, width, labels, keys = sized(state)
     return Scratch(
         np.zeros(8, np.int64),
         np.zeros(ROW, np.int64),
@@ -84,7 +89,7 @@ def scratch(state: Extreme, off: Collection[str] = ()) -> Scratch:
         np.full(labels, -1, np.int32),
         np.zeros(_VOTED, np.int32),
         np.zeros((_VOTED, 7), np.float32),
-        matching.room(labels, len(state.names.key)),
+        matching.room(labels, keys),
         np.zeros(CANDIDATES, np.int32),
         np.zeros((CANDIDATES, FEATURES), np.float32),
         np.zeros((CANDIDATES, UNITS), np.float32),

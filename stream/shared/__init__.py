@@ -1,0 +1,1 @@
+"""Views of the model in memory that another process maps: the endpoint's, beside the pipeline's."""

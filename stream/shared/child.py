@@ -1,0 +1,85 @@
+"""The endpoint's process: maps the views, answers HTTP, and ends with the pipeline's process.
+
+It is started with its settings as the first line of its input, and says its address in the first
+line of its output. The input stays open for as long as the parent lives.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from stream.config import Settings
+from stream.errors import BraidError, NotReady
+from stream.metrics import Metrics
+from stream.serve.app import create_app
+from stream.serve.server import EndpointServer
+from stream.shared.inlet import RemoteInlet
+from stream.shared.views import SharedViews
+from stream.types import Example
+
+SOCKET = "inlet"
+_WAIT_S = 120.0
+_PAUSE_S = 0.05
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    order = orjson.loads(sys.stdin.buffer.readline())
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    settings, folder = Settings.model_validate(order["settings"]), Path(order["folder"])
+    views = SharedViews(settings, folder)
+    _warm(views)
+    metrics = Metrics()
+    inlet: Any = None
+    if order["inlet"] == "kafka":
+        from stream.source.kafka import KafkaInlet
+
+        inlet = KafkaInlet(settings.kafka, settings.topics.events)
+    elif order["inlet"] == "socket":
+        inlet = RemoteInlet(folder / SOCKET)
+    app = create_app(settings, views, inlet, metrics, elsewhere=views.metrics)
+    server = EndpointServer(app, settings.serve.host, order["port"])
+    try:
+        address = server.start()
+    except BraidError as error:
+        _say({"error": str(error)})
+        return
+    gc.collect()
+    gc.freeze()  # what is there now stays: no later collection looks at it
+    _say({"address": address})
+    sys.stdin.buffer.read()
+    server.stop()
+    views.close()
+    if inlet is not None:
+        inlet.close()
+
+
+def _say(what: dict[str, str]) -> None:
+    os.write(1, orjson.dumps(what) + b"\n")
+
+
+def _warm(views: SharedViews) -> None:
+    """Wait for the first view, and load the kernels that a prediction needs."""
+    end = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            view = views.current()
+            break
+        except NotReady:
+            if time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE_S)
+    if not view.dense:
+        view.predict([Example("warm", text="a text\nto load the kernels")], 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Events that come in by HTTP, on their way from the endpoint's process to a local source."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+
+import orjson
+
+from stream.errors import BraidError, Unavailable
+from stream.serve.view import Inlet
+
+log = logging.getLogger(__name__)
+
+
+class InletServer:
+    """Takes events from the endpoint's process, and tells it whether they are safe.
+
+    Parameters
+    ----------
+    path
+        Of the socket, in a folder that is ours alone.
+    inlet
+        Where events go.
+    """
+
+    def __init__(self, path: Path, inlet: Inlet) -> None:
+        self._inlet = inlet
+        self._listener = Listener(str(path), family="AF_UNIX")
+        self._thread = threading.Thread(target=self._work, name="inlet", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take no more; the socket goes with its folder."""
+        self._listener.close()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                connection = self._listener.accept()
+            except OSError:  # closed
+                return
+            with connection:
+                self._serve(connection)
+
+    def _serve(self, connection: Connection) -> None:
+        while True:
+            try:
+                pairs = orjson.loads(connection.recv_bytes())
+            except (EOFError, OSError):  # the endpoint's process has ended
+                return
+            try:
+                self._inlet.send([(key.encode(), value.encode()) for key, value in pairs])
+                answer = b""
+            except BraidError as error:
+                answer = str(error).encode()
+            connection.send_bytes(answer)
+
+
+class RemoteInlet:
+    """Sends events to the pipeline's process; for one thread. See `stream.serve.view.Inlet`."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = Client(str(path), family="AF_UNIX")
+
+    def send(self, events: Sequence[tuple[bytes, bytes]]) -> None:
+        """Send (key, value) pairs; returns when the source has them."""
+        try:
+            self._connection.send_bytes(orjson.dumps([[k.decode(), v.decode()] for k, v in events]))
+            refused = self._connection.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise Unavailable(f"the pipeline's process does not answer: {error}") from error
+        if refused:
+            raise Unavailable(refused.decode())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -1,0 +1,151 @@
+"""Views that another process maps: never torn, names in step, buffers given back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream.clock import SystemClock
+from stream.config import Index, Learn, Settings
+from stream.errors import NotReady
+from stream.metrics import Metrics
+from stream.pipeline import Item, Pipeline
+from stream.shared.board import BUFFERS, Board
+from stream.shared.buffer import Reader, Writer
+from stream.shared.publisher import SharedPublisher, memory_root, sweep
+from stream.shared.views import SharedViews
+from stream.types import Description, Example
+from stream.views import Publisher
+
+TINY = Learn(small_labels=4, exemplars=256, hash_bits=12, linear_bits=12)
+SETTINGS = Settings(learn=TINY, index=Index(dimension=32, neighbours=0))
+
+READER = """
+import sys
+import time
+from pathlib import Path
+from stream.shared.board import Board
+from stream.shared.buffer import Reader
+folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+board, readers = Board(folder / "board"), {}
+seen, end = set(), time.monotonic() + seconds
+while time.monotonic() < end:
+    taken = board.take()
+    if taken is None:
+        continue
+    _, buffer = taken
+    arrays, meta = readers.setdefault(buffer, Reader(folder / f"view-{buffer}")).get()
+    numbers = {int(x) for array in arrays.values() for x in (array.min(), array.max())}
+    assert numbers == {meta["number"]}, (numbers, meta)
+    seen.add(meta["number"])
+    board.leave(buffer)
+print(len(seen))
+"""
+
+
+def test_a_reader_in_another_process_never_sees_a_torn_view(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board", make=True)
+    writers = [Writer(tmp_path / f"view-{n}") for n in range(BUFFERS)]
+    command = [sys.executable, "-c", READER, str(tmp_path), "3"]
+    reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    number = 0
+    while reader.poll() is None:
+        buffer = board.spare()
+        assert buffer is not None
+        number += 1
+        size = 50_000 + 10 * number  # arrays grow, so that files are laid out anew
+        arrays = {name: np.full(size, number) for name in "abc"}
+        writers[buffer].put(arrays, {"number": number})
+        board.publish(buffer)
+    told, _ = reader.communicate()
+    board.close()
+    assert reader.returncode == 0
+    assert int(told) > 3
+
+
+def test_buffers_that_are_read_are_not_written(tmp_path: Path) -> None:
+    board, reading = Board(tmp_path / "board", make=True), Board(tmp_path / "board")
+    assert reading.take() is None
+    for n in range(BUFFERS):
+        assert board.spare() == n
+        board.publish(n)
+        assert reading.take() == (2 * (n + 1), n)
+    assert board.spare() is None
+    reading.leave(2)
+    assert board.spare() == 2
+    board.forget_readers()
+    assert board.spare() == 0
+    board.close()
+    reading.close()
+
+
+def test_arrays_of_any_kind_come_back(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "v")
+    arrays = {
+        "a": np.arange(7, dtype=np.int32), "b": np.zeros((0, 3)), "c": np.ones((2, 3), np.uint8),
+        "d": np.array([True]), "e": np.arange(12.0).reshape(3, 4)[:, ::2],
+    }  # fmt: skip
+    writer.put(arrays, {"x": 1})
+    found, meta = Reader(tmp_path / "v").get()
+    assert meta == {"x": 1}
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        assert np.array_equal(found[name], array)
+        assert found[name].flags.c_contiguous
+        assert found[name].flags.writeable  # for kernels it is of their own type
+    found["a"][0] = 99
+    assert Reader(tmp_path / "v").get()[0]["a"][0] == 0  # and yet nobody else sees it
+
+
+def event(n: int, label: str) -> Item:
+    return Item(Example(str(n), text=f"topic{label} word{label} n{n % 3}", labels=(label,)))
+
+
+@pytest.mark.parametrize("labels", [3, 40])
+def test_a_mapped_view_answers_as_one_of_this_process(labels: int) -> None:
+    clock, metrics = SystemClock(), Metrics()
+    shared, plain = SharedPublisher(60, clock, metrics), Publisher(60, clock, Metrics())
+    pipeline, views = Pipeline(SETTINGS), SharedViews(SETTINGS, shared.folder)
+    try:
+        with pytest.raises(NotReady):
+            views.current()
+        assert views.status()["ready"] is False
+        for turn in range(3):
+            for n in range(labels * 6):
+                pipeline.step([event(n, f"l{n % labels}-{turn}")])
+            pipeline.step([Item(Description(f"new{turn}", f"fresh{turn} words"))])
+            shared.note([], True)
+            shared.refresh(pipeline, 5, force=True)
+            plain.refresh(pipeline, 5, force=True)
+            asked = [Example(str(n), text=f"topicl{n}-{turn} fresh{turn}") for n in range(3)]
+            one, other = views.current(), plain.current()
+            assert one.position == other.position == pipeline.model.position
+            assert one.predict(asked, 5) == other.predict(asked, 5)
+            assert one.label(f"l1-{turn}") == other.label(f"l1-{turn}")
+            assert one.label(f"new{turn}") == other.label(f"new{turn}")
+            assert one.labels("l1", 9) == other.labels("l1", 9)
+            assert one.partitions() == other.partitions()
+        assert views.status()["lag"] == 5
+        assert b"braid_view_age_seconds" in views.metrics()
+    finally:
+        views.close()
+        shared.close()
+    assert not shared.folder.exists()
+
+
+def test_what_a_killed_process_left_is_swept() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    left = memory_root() / f"braid-{gone.pid}-test"
+    left.mkdir()
+    mine = SharedPublisher(60, SystemClock(), Metrics())
+    try:
+        assert not left.exists()
+        sweep(memory_root())
+        assert mine.folder.exists()
+    finally:
+        mine.close()
