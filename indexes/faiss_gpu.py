@@ -17,6 +17,7 @@ from indexes.base import Float32, Hits, Int64
 from indexes.checks import as_ids, as_pairs, as_queries, as_rows, entry, no_hits
 from indexes.device_knn import MOST, nearest, resources
 from indexes.extras import DeviceMissing, faiss_for, torch_for
+from indexes.frozen import FrozenFlat
 from indexes.slots import Slots
 
 T = TypeVar("T")
@@ -105,6 +106,11 @@ class FaissGpu:
         return self._run(lambda: self._search(wanted, k))
 
     exact = search
+
+    def frozen(self) -> FrozenFlat:
+        """See `LabelIndex.frozen`; all rows are copied to host memory, as float32."""
+        state = self._run(self._snapshot)
+        return FrozenFlat(state["ids"].astype(np.int64), state["rows"].astype(np.float32))
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:
         """`ids` (n,) int64 and `rows` (n, d), float16 or float32."""

@@ -1,0 +1,150 @@
+"""Searching a view: the nearest lists, their int8 codes, then a short list at full precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from indexes._jit import kernel
+from indexes.base import Float32, Hits
+from indexes.checks import no_hits
+from indexes.coarse import dot
+from indexes.codes import whole
+from indexes.generation import View, is_hidden
+
+_SPARE = 30  # rows beyond k that are scored again; int8 scores may order them wrongly
+_EXACT = 246  # the same where the answer is to be taken for exact
+_WIDEN = 4
+
+
+@kernel
+def _offer(rows: Any, scores: Any, count: Any, row: Any, score: Any) -> Any:
+    """Put a row among the best so far, which are in falling order; returns how many there are."""
+    most = len(rows)
+    if count < most:
+        place = count
+        count += 1
+    elif score > scores[most - 1]:
+        place = most - 1
+    else:
+        return count
+    while place > 0 and scores[place - 1] < score:
+        scores[place], rows[place] = scores[place - 1], rows[place - 1]
+        place -= 1
+    scores[place], rows[place] = score, row
+    return count
+
+
+@kernel
+def nearest_lists(c: Any, query: Any, lists: Any, scores: Any) -> None:
+    """The lists nearest to an int16 query, nearest first; `lists` may be as long as there are."""
+    if len(lists) < len(c.scale):
+        count = 0
+        for i in range(len(c.scale)):
+            score = np.float32(dot(c.high, i, query)) * c.scale[i]
+            count = _offer(lists, scores, count, i, score)
+    else:
+        for i in range(len(lists)):
+            lists[i] = i
+
+
+@kernel
+def _scan(v: Any, query: Any, lists: Any, rows: Any, scores: Any) -> Any:
+    """The best rows of the lists by their high plane; delta's rows are numbered from ~0 down."""
+    count = 0
+    for list_ in lists:
+        for row in range(v.rows.start[list_], v.rows.start[list_ + 1]):
+            if is_hidden(v.delta.hidden, row):
+                continue
+            score = np.float32(dot(v.rows.high, row, query)) * v.rows.scale[row]
+            count = _offer(rows, scores, count, row, score)
+        row = v.delta.head[list_]
+        while row >= 0:
+            if not v.delta.dead[row]:
+                score = np.float32(dot(v.delta.high, row, query)) * v.delta.scale[row]
+                count = _offer(rows, scores, count, ~row, score)
+            row = v.delta.following[row]
+    return count
+
+
+@kernel
+def _score(high: Any, low: Any, scale: Any, row: Any, query: Any) -> Any:
+    total = np.float32(0.0)
+    for t in range(len(query)):
+        total += query[t] * np.float32(
+            np.int32(high[row, t]) * np.int32(256) + np.int32(low[row, t])
+        )
+    return total * scale[row]
+
+
+@kernel
+def _rank(v: Any, query: Any, rows: Any, ids: Any, scores: Any) -> None:
+    """Score rows at full precision into the best `ids`, `scores` (k,): falling, ties by id."""
+    count, last = 0, len(ids) - 1
+    for row in rows:
+        if row >= 0:
+            id_ = v.rows.ids[row]
+            score = _score(v.rows.high, v.rows.low, v.rows.scale, row, query)
+        else:
+            id_ = v.delta.ids[~row]
+            score = _score(v.delta.high, v.delta.low, v.delta.scale, ~row, query)
+        if np.isnan(score):
+            continue
+        place = count
+        while place > 0 and (
+            score > scores[place - 1] or (score == scores[place - 1] and id_ < ids[place - 1])
+        ):
+            place -= 1
+        if place > last:
+            continue
+        for p in range(min(count, last), place, -1):
+            ids[p], scores[p] = ids[p - 1], scores[p - 1]
+        ids[place], scores[place] = id_, score
+        count = min(count + 1, last + 1)
+
+
+@kernel
+def _search(v: Any, queries: Any, probes: Any, spare: Any, ids: Any, scores: Any) -> None:
+    most = ids.shape[1] + spare
+    rows, rough = np.empty(most, np.int64), np.empty(most, np.float32)
+    lists, near = np.empty(probes, np.int64), np.empty(probes, np.float32)
+    query = np.empty(queries.shape[1], np.int16)
+    for i in range(len(queries)):
+        whole(queries[i], query)
+        nearest_lists(v.centres, query, lists, near)
+        count = _scan(v, query, lists, rows, rough)
+        _rank(v, queries[i], rows[:count], ids[i], scores[i])
+
+
+def search(view: View, queries: Float32, k: int, probes: int, live: int) -> Hits:
+    """The k best rows of the `probes` nearest lists; more lists where they hold fewer than k.
+
+    Parameters
+    ----------
+    view : View
+        Its arrays are read only.
+    queries : (n, d) float32
+    live : int
+        Rows in all, so that it is known when no more can be found.
+    """
+    hits = no_hits(len(queries), k)
+    some, lists = min(k, live), len(view.centres.scale)
+    probes = min(probes, lists)
+    if not some or not len(queries):
+        return hits
+    _search(view, queries, probes, _SPARE, hits.ids, hits.scores)
+    while probes < lists and (short := np.flatnonzero(hits.ids[:, some - 1] < 0)).size:
+        probes = min(probes * _WIDEN, lists)
+        part = no_hits(len(short), k)
+        _search(view, queries[short], probes, _SPARE, part.ids, part.scores)
+        hits.ids[short], hits.scores[short] = part.ids, part.scores
+    return hits
+
+
+def exact(view: View, queries: Float32, k: int) -> Hits:
+    """The k best of all rows."""
+    hits = no_hits(len(queries), k)
+    if len(queries):
+        _search(view, queries, len(view.centres.scale), _EXACT, hits.ids, hits.scores)
+    return hits
