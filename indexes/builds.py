@@ -112,6 +112,4 @@ def least_probes(centres: Centres, made: Lists, asked: Float32, truth: Hits, aim
     every = np.sort(np.concatenate(ranks))
     if not len(every):
         return _LEAST_PROBES
-    return max(
-        _LEAST_PROBES, 1 + int(every[min(len(every) - 1, int(np.ceil(aim * len(every))) - 1)])
-    )
+    return max(_LEAST_PROBES, 1 + int(every[int(np.ceil(aim * len(every))) - 1]))

@@ -6,6 +6,7 @@ compared with every group and with the centres of the nearest few groups only.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,7 +149,7 @@ def _add(rows: Any, lists: Any, sums: Any) -> None:
 
 
 def _made(centres: Float32, start: Int64) -> Centres:
-    groups = np.stack([centres[a:b].sum(axis=0) for a, b in zip(start, start[1:], strict=False)])
+    groups = np.stack([centres[a:b].sum(axis=0) for a, b in pairwise(start)])
     high, _, scale = coded(centres)
     group_high, _, group_scale = coded(_unit(groups))
     return Centres(centres, high, scale, group_high, group_scale, start.astype(np.int64))

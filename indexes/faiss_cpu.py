@@ -145,7 +145,8 @@ class FaissCpu:
     @property
     def memory_bytes(self) -> int:
         """Bytes held; a build holds about as much again."""
-        return self._overlay.nbytes + sum(part.nbytes for both in self._view[:2] for part in both)
+        big = (*self._view.centres, *self._view.rows)
+        return self._overlay.nbytes + sum(int(part.nbytes) for part in big)
 
     def upsert(self, ids: Int64, vectors: Float32) -> None:
         """Add or replace; see `LabelIndex.upsert`."""
@@ -173,9 +174,9 @@ class FaissCpu:
         wanted = as_queries(queries, k, self._dimension)
         with self._gate.shared():
             hits = scan.search(self._view, wanted, k, self._probes, len(self._overlay))
-        if self._watch is not None and self._worker is not None and self.trained:
-            if self._watch.saw(wanted, hits, self.frozen):
-                self._worker.wake()
+        watch, worker = self._watch, self._worker
+        if watch and worker and self.trained and watch.saw(wanted, hits, self.frozen):
+            worker.wake()
         return hits
 
     def exact(self, queries: Float32, k: int) -> Hits:

@@ -15,16 +15,13 @@ from indexes.coarse import Centres
 from indexes.generation import Delta, Lists, View
 
 Arrays = dict[str, NDArray[Any]]
-_PARTS: tuple[tuple[str, type[Any]], ...] = (
-    ("generation.centres.", Centres),
-    ("generation.rows.", Lists),
-    ("overlay.", Delta),
-)
+_PREFIXES = ("generation.centres.", "generation.rows.", "overlay.")
 
 
 def read_only(view: View) -> View:
     """The same arrays, not to be written through this view, as kernels are compiled for it."""
-    return View(*(type(part)(*(_shut(array) for array in part)) for part in view))
+    centres, rows, delta = view
+    return View(Centres(*map(_shut, centres)), Lists(*map(_shut, rows)), Delta(*map(_shut, delta)))
 
 
 def _shut(array: NDArray[Any]) -> NDArray[Any]:
@@ -83,19 +80,20 @@ class FrozenLists:
         """
         about = np.array([self.probes, self._live, self._number], np.int64)
         out: Arrays = {"overlay.about": about}
-        for (prefix, _), part in zip(_PARTS, self.view, strict=True):
-            out |= {prefix + name: array for name, array in part._asdict().items()}
+        for prefix, part in zip(_PREFIXES, self.view, strict=True):
+            out |= dict(zip((prefix + name for name in part._fields), part, strict=True))  # type: ignore[attr-defined]
         return out
 
     @classmethod
     def attach(cls, arrays: Mapping[str, NDArray[Any]]) -> FrozenLists:
         """The reverse of `arrays`, without a copy. `ValueError` if one is missing."""
-        parts = [
-            kind(*(entry(arrays, prefix + name) for name in kind._fields))
-            for prefix, kind in _PARTS
-        ]
+        fields = (Centres._fields, Lists._fields, Delta._fields)
+        centres, rows, delta = (
+            [entry(arrays, prefix + name) for name in names]
+            for prefix, names in zip(_PREFIXES, fields, strict=True)
+        )
         probes, live, number = entry(arrays, "overlay.about").tolist()
-        return cls(View(*parts), probes, live, number)
+        return cls(View(Centres(*centres), Lists(*rows), Delta(*delta)), probes, live, number)
 
     def check(self, dimension: int) -> None:
         """See that the arrays fit each other.

@@ -96,7 +96,7 @@ class Overlay:
     @property
     def nbytes(self) -> int:
         """Memory, in bytes, of the rows here and of all places."""
-        return sum(part.nbytes for part in self.delta) + self._places.nbytes
+        return sum(int(part.nbytes) for part in self.delta) + self._places.nbytes
 
     def write(self, ids: Int64, lists: NDArray[np.int32], values: Float32) -> None:
         """Write rows for distinct `ids`; nobody sees them before `link`."""
@@ -140,8 +140,9 @@ class Overlay:
         """The changes as they are now: rows shared, what may still change copied."""
         used, now = self.used, self.delta
         return Delta(
-            *(part[:used] for part in now[:6]),
-            now.head.copy(), now.dead[:used].copy(), now.hidden.copy(),
+            ids=now.ids[:used], high=now.high[:used], low=now.low[:used], scale=now.scale[:used],
+            lists=now.lists[:used], following=now.following[:used], head=now.head.copy(),
+            dead=now.dead[:used].copy(), hidden=now.hidden.copy(),
         )  # fmt: skip
 
     def _grow(self, more: int) -> None:
