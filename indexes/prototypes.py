@@ -211,8 +211,6 @@ class Prototypes:
         """
         taken = min(self._changed, self._changed if most is None else most)
         ids = self._order[:taken].copy()
-        left = self._order[taken : self._changed].copy()
-        self._order[: len(left)], self._changed = left, len(left)
         self.drained(ids)
         removed = np.array(list(self._removed), np.int64)
         self._removed.clear()
@@ -224,6 +222,9 @@ class Prototypes:
         slots = slots[slots >= 0]
         self._rows.turned[slots] = 0.0
         self._rows.dirty[slots] = 0
+        waiting = self._order[: self._changed]
+        left = waiting[self._rows.dirty[self._slots.find(waiting)] == 1]
+        self._order[: len(left)], self._changed = left, len(left)
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:
         """The whole state as named arrays; a copy."""

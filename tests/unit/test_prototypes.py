@@ -262,7 +262,9 @@ def test_labels_that_hardly_moved_are_not_drained() -> None:
         assert drained >= 1 - least - 1e-5
     assert 5 < moments < 200
     prototypes.learn([3], -middle)
-    prototypes.drained([3])
+    prototypes.learn([8, 9], -middle)
+    prototypes.drained([8, 77])
+    assert prototypes.drain_dirty().ids.tolist() == [3, 9]
     prototypes.retire([3])
     assert prototypes.drain_dirty().removed.tolist() == [3]
 
