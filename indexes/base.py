@@ -64,8 +64,9 @@ class FrozenIndex(Protocol):
         """The state by name, for `indexes.frozen.attach`; not copied, and not to be changed.
 
         `generation.*` are big and the same for equal `generation_number`; `overlay.*` are small
-        and each state's own. Of one generation, `overlay.high`, `low`, `scale`, `ids`, `lists`
-        and `following` only ever grow at the end: what an earlier state had is still there.
+        and each state's own. Of one generation, `overlay.ids`, `high`, `low`, `scale`, `bits`,
+        `facts`, `lists` and `following` only ever grow at the end: rows that an earlier state
+        had are still there, unchanged.
         """
         ...
 

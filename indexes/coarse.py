@@ -50,7 +50,9 @@ def dot(codes: Any, row: Any, query: Any) -> Any:
 @kernel
 def assign(c: Any, rows: Any, near: Any, out: Any) -> None:
     """The list of each of `rows` (n, d) float32, into `out` (n,) int32."""
-    groups = len(c.group_high)
+    high, scale, start = c.high, c.scale, c.group_start
+    group_high, group_scale = c.group_high, c.group_scale
+    groups = len(group_high)
     some = min(near, groups)
     best = np.empty(some, np.int64)
     scores = np.empty(some, np.float32)
@@ -59,7 +61,7 @@ def assign(c: Any, rows: Any, near: Any, out: Any) -> None:
         whole(rows[i], query)
         count = 0
         for g in range(groups):
-            score = np.float32(dot(c.group_high, g, query)) * c.group_scale[g]
+            score = np.float32(dot(group_high, g, query)) * group_scale[g]
             if count < some:
                 place = count
                 count += 1
@@ -73,8 +75,8 @@ def assign(c: Any, rows: Any, near: Any, out: Any) -> None:
             scores[place], best[place] = score, g
         most, found = np.float32(-np.inf), np.int32(0)
         for p in range(count):
-            for j in range(c.group_start[best[p]], c.group_start[best[p] + 1]):
-                score = np.float32(dot(c.high, j, query)) * c.scale[j]
+            for j in range(start[best[p]], start[best[p] + 1]):
+                score = np.float32(dot(high, j, query)) * scale[j]
                 if score > most:
                     most, found = score, np.int32(j)
         out[i] = found

@@ -35,7 +35,7 @@ _IDS = "generation.rows.ids"
 _LISTS_PER_ROOT = 4.0
 _AIM = 0.975  # recall that the number of probes is chosen for; above the threshold of `Watch`
 _LEAST_CHANGES = 4_096  # rows of the overlay from which it may be folded
-_CHANGES = 8  # the overlay is folded when it has one row for so many of the generation
+_CHANGES = 16  # the overlay is folded when it has one row for so many of the generation
 _LEFT = 1_024  # changes during a build that are taken over while writers wait
 _NUMBERS = itertools.count(1)
 
@@ -245,7 +245,7 @@ class FaissCpu:
             self._removed = []
         view, seen = state.view, len(state.view.delta.ids)
         built = self._trained(view, count) if train else fold(view)
-        made = Overlay(built.rows)
+        made = Overlay(built.rows, built.centres.centres)
         # What changed meanwhile is taken over, while writers go on as long as it is much.
         while self._overlay.used - seen > _LEFT and epoch == self._epoch:
             now = self.frozen().view
@@ -292,7 +292,7 @@ class FaissCpu:
     def _empty(self) -> None:
         centres, rows = single(self._dimension), nothing(1, self._dimension)
         self._trained_on = 0
-        self._swap(Built(centres, rows, 1), Overlay(rows))
+        self._swap(Built(centres, rows, 1), Overlay(rows, centres.centres))
         self._builds = 0
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:
@@ -319,7 +319,7 @@ class FaissCpu:
         saved = FrozenLists.attach(named)
         saved.check(self._dimension)
         rows = saved.view.rows
-        overlay = Overlay(rows, saved.view.delta)
+        overlay = Overlay(rows, saved.view.centres.centres, saved.view.delta)
         if len(overlay) != len(saved):
             raise ValueError(f"snapshot has {len(overlay)} vectors, not {len(saved)}")
         with self._writer:

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from indexes._jit import kernel
 from indexes.base import Int64
 from indexes.coarse import Centres
+from indexes.sketch import sketch, words
 
 
 class Lists(NamedTuple):
     """Rows `start[i]` … `start[i + 1]` - 1 belong to list i.
 
     `start` (m + 1,) int64, `ids` (n,) int64, `high` and `low` (n, d) int8 and `scale` (n,)
-    float32 as in `indexes.codes`.
+    float32 as in `indexes.codes`, `bits` (n, w) uint64 and `facts` (n, 2) float32 as in
+    `indexes.sketch`.
     """
 
     start: Any
@@ -24,6 +26,8 @@ class Lists(NamedTuple):
     high: Any
     low: Any
     scale: Any
+    bits: Any
+    facts: Any
 
 
 class Delta(NamedTuple):
@@ -38,6 +42,8 @@ class Delta(NamedTuple):
     high: Any
     low: Any
     scale: Any
+    bits: Any
+    facts: Any
     lists: Any
     following: Any
     head: Any
@@ -55,9 +61,15 @@ class View(NamedTuple):
 
 def nothing(lists: int, width: int) -> Lists:
     """A generation without rows."""
+    return _room(lists, 0, width)
+
+
+def _room(lists: int, count: int, width: int) -> Lists:
     return Lists(
-        np.zeros(lists + 1, np.int64), np.empty(0, np.int64),
-        np.empty((0, width), np.int8), np.empty((0, width), np.int8), np.empty(0, np.float32),
+        start=np.zeros(lists + 1, np.int64), ids=np.empty(count, np.int64),
+        high=np.empty((count, width), np.int8), low=np.empty((count, width), np.int8),
+        scale=np.empty(count, np.float32), bits=np.empty((count, words(width)), np.uint64),
+        facts=np.empty((count, 2), np.float32),
     )  # fmt: skip
 
 
@@ -105,17 +117,18 @@ def _fill(rows: Any, delta: Any, from_: Any, lists: Any, out: Any) -> None:
         out.start[i + 1] += out.start[i]
     cursor = out.start[:-1].copy()
     before = len(rows.ids)
+    ids, high, low, scale = out.ids, out.high, out.low, out.scale
+    ids1, high1, low1, scale1 = rows.ids, rows.high, rows.low, rows.scale
+    ids2, high2, low2, scale2 = delta.ids, delta.high, delta.low, delta.scale
     for i in range(len(from_)):
         to = cursor[lists[i]]
         cursor[lists[i]] += 1
         row = from_[i]
         if row < before:
-            out.ids[to], out.scale[to] = rows.ids[row], rows.scale[row]
-            out.high[to], out.low[to] = rows.high[row], rows.low[row]
+            ids[to], scale[to], high[to], low[to] = ids1[row], scale1[row], high1[row], low1[row]
         else:
             row -= before
-            out.ids[to], out.scale[to] = delta.ids[row], delta.scale[row]
-            out.high[to], out.low[to] = delta.high[row], delta.low[row]
+            ids[to], scale[to], high[to], low[to] = ids2[row], scale2[row], high2[row], low2[row]
 
 
 def live(view: View) -> Int64:
@@ -134,11 +147,8 @@ def lists_of_live(view: View, rows: Int64) -> NDArray[np.int32]:
 
 def packed(view: View, rows: Int64, lists: NDArray[np.int32], centres: Centres) -> Lists:
     """A new generation: `rows`, from `live`, each in its list."""
-    count, width = len(rows), view.rows.high.shape[1]
-    out = Lists(
-        np.zeros(len(centres.centres) + 1, np.int64), np.empty(count, np.int64),
-        np.empty((count, width), np.int8), np.empty((count, width), np.int8),
-        np.empty(count, np.float32),
-    )  # fmt: skip
+    out = _room(len(centres.centres), len(rows), view.rows.high.shape[1])
     _fill(view.rows, view.delta, rows, lists, out)
+    owner = np.repeat(np.arange(len(out.start) - 1, dtype=np.int32), np.diff(out.start))
+    sketch(out.high, out.low, out.scale, owner, centres.centres, out.bits, out.facts)
     return out

@@ -39,24 +39,25 @@ def learn(
     Ids whose mean has turned by `least` radians by now, and that were not dirty, go to `order`;
     returns how many they are.
     """
-    many, width, count = len(rows) > 1, m.means.shape[1], 0
+    means, weights, touched, turned, dirty = m.means, m.weights, m.touched, m.turned, m.dirty
+    many, width, count = len(rows) > 1, means.shape[1], 0
     for i in range(len(slots)):
         slot = slots[i]
         row = i if many else 0
-        weight = min(m.weights[slot] + np.float32(1.0), window)
+        weight = min(weights[slot] + np.float32(1.0), window)
         step = np.float32(1.0) / np.float32(weight)
         along, own, given = np.float32(0.0), np.float32(0.0), np.float32(0.0)
         for t in range(width):
-            old = from_half(m.means[slot, t])
+            old = from_half(means[slot, t])
             along += rows[row, t] * old
             own += old * old
             given += rows[row, t] * rows[row, t]
-            m.means[slot, t] = to_half(old + step * (rows[row, t] - old))
-        m.turned[slot] += _angle(along, own, given, step)
-        m.weights[slot] = weight
-        m.touched[slot] = (taught + i) >> _BLOCK
-        if not m.dirty[slot] and m.turned[slot] >= least:
-            m.dirty[slot] = 1
+            means[slot, t] = to_half(old + step * (rows[row, t] - old))
+        turned[slot] += _angle(along, own, given, step)
+        weights[slot] = weight
+        touched[slot] = (taught + i) >> _BLOCK
+        if not dirty[slot] and turned[slot] >= least:
+            dirty[slot] = 1
             order[count] = ids[i]
             count += 1
     return count

@@ -16,9 +16,11 @@ from indexes._jit import kernel
 from indexes.base import Float32, Int64
 from indexes.codes import encode
 from indexes.generation import Delta, Lists, is_hidden
+from indexes.sketch import sketch, words
 from indexes.table import Table
 
 _LEAST = 1_024
+_WRITTEN = ("ids", "high", "low", "scale", "bits", "facts", "lists", "following")  # once
 
 
 @kernel
@@ -71,11 +73,14 @@ class Overlay:
     ----------
     rows : Lists
         The generation.
+    centres : (m, d) float32
+        Of its lists.
     delta : Delta or None
         Changes to begin with, which are copied; None for none.
     """
 
-    def __init__(self, rows: Lists, delta: Delta | None = None) -> None:
+    def __init__(self, rows: Lists, centres: Float32, delta: Delta | None = None) -> None:
+        self._centres = centres
         lists, width = len(rows.start) - 1, rows.high.shape[1]
         self.used = 0 if delta is None else len(delta.ids)
         self.delta = _room(max(_LEAST, self.used), width, lists, len(rows.ids))
@@ -102,6 +107,7 @@ class Overlay:
         """Write rows for distinct `ids`; nobody sees them before `link`."""
         part, to = self._ready(ids, lists), self.delta
         encode(values, to.high[part], to.low[part], to.scale[part])
+        self._sketch(part)
 
     def copy(self, from_: Delta, rows: Int64, lists: NDArray[np.int32]) -> None:
         """Write and link the `rows` (n,) of other changes, whose ids are distinct."""
@@ -109,7 +115,15 @@ class Overlay:
         part = self._ready(ids, lists)
         for name in ("high", "low", "scale"):
             np.take(getattr(from_, name), rows, axis=0, out=getattr(self.delta, name)[part])
+        self._sketch(part)
         self.link(ids)
+
+    def _sketch(self, part: slice) -> None:
+        to = self.delta
+        sketch(
+            to.high[part], to.low[part], to.scale[part], to.lists[part], self._centres,
+            to.bits[part], to.facts[part],
+        )  # fmt: skip
 
     def _ready(self, ids: Int64, lists: NDArray[np.int32]) -> slice:
         self._grow(len(ids))
@@ -139,11 +153,10 @@ class Overlay:
     def frozen(self) -> Delta:
         """The changes as they are now: rows shared, what may still change copied."""
         used, now = self.used, self.delta
+        shared = {name: getattr(now, name)[:used] for name in _WRITTEN}
         return Delta(
-            ids=now.ids[:used], high=now.high[:used], low=now.low[:used], scale=now.scale[:used],
-            lists=now.lists[:used], following=now.following[:used], head=now.head.copy(),
-            dead=now.dead[:used].copy(), hidden=now.hidden.copy(),
-        )  # fmt: skip
+            **shared, head=now.head.copy(), dead=now.dead[:used].copy(), hidden=now.hidden.copy()
+        )
 
     def _grow(self, more: int) -> None:
         size = len(self.delta.ids)
@@ -157,15 +170,17 @@ class Overlay:
 
 def _room(size: int, width: int, lists: int, hidden: int) -> Delta:
     return Delta(
-        np.empty(size, np.int64), np.empty((size, width), np.int8),
-        np.empty((size, width), np.int8), np.empty(size, np.float32), np.empty(size, np.int32),
-        np.empty(size, np.int32), np.full(lists, -1, np.int32), np.zeros(size, np.uint8),
-        np.zeros(hidden // 8 + 1, np.uint8),
+        ids=np.empty(size, np.int64), high=np.empty((size, width), np.int8),
+        low=np.empty((size, width), np.int8), scale=np.empty(size, np.float32),
+        bits=np.empty((size, words(width)), np.uint64), facts=np.empty((size, 2), np.float32),
+        lists=np.empty(size, np.int32), following=np.empty(size, np.int32),
+        head=np.full(lists, -1, np.int32), dead=np.zeros(size, np.uint8),
+        hidden=np.zeros(hidden // 8 + 1, np.uint8),
     )  # fmt: skip
 
 
 def _copy(from_: Delta, to: Delta, used: int) -> None:
-    for name in ("ids", "high", "low", "scale", "lists", "following", "dead"):
+    for name in (*_WRITTEN, "dead"):
         getattr(to, name)[:used] = getattr(from_, name)[:used]
     to.head[:] = from_.head
     if to.hidden is not from_.hidden:

@@ -1,4 +1,4 @@
-"""Searching a view: the nearest lists, their int8 codes, then a short list at full precision."""
+"""Searching a view: the nearest lists, by sketch and int8 code, then a short list in full."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from indexes.checks import no_hits
 from indexes.coarse import dot
 from indexes.codes import whole
 from indexes.generation import View, is_hidden
+from indexes.sketch import planes_of, signed_sum
 
 _SPARE = 30  # rows beyond k that are scored again; int8 scores may order them wrongly
 _EXACT = 246  # the same where the answer is to be taken for exact
+_CLOSE = 8  # rows beyond k that a row must not reach by its sketch to be passed over
+_TRUST = np.float32(2.2)  # deviations of a sketch's error within which it may still reach them
+_CERTAIN = np.float32(1e6)
 _WIDEN = 4
+_HIGH = np.float32(256.0)  # what the high plane counts in
 
 
 @kernel
-def _offer(rows: Any, scores: Any, count: Any, row: Any, score: Any) -> Any:
+def offer(rows: Any, scores: Any, count: Any, row: Any, score: Any) -> Any:
     """Put a row among the best so far, which are in falling order; returns how many there are."""
     most = len(rows)
     if count < most:
@@ -39,32 +44,56 @@ def _offer(rows: Any, scores: Any, count: Any, row: Any, score: Any) -> Any:
 @kernel
 def nearest_lists(c: Any, query: Any, lists: Any, scores: Any) -> None:
     """The lists nearest to an int16 query, nearest first; `lists` may be as long as there are."""
-    if len(lists) < len(c.scale):
+    high, scale = c.high, c.scale
+    if len(lists) < len(scale):
         count = 0
-        for i in range(len(c.scale)):
-            score = np.float32(dot(c.high, i, query)) * c.scale[i]
-            count = _offer(lists, scores, count, i, score)
+        for i in range(len(scale)):
+            score = np.float32(dot(high, i, query)) * scale[i]
+            count = offer(lists, scores, count, i, score)
     else:
         for i in range(len(lists)):
             lists[i] = i
 
 
 @kernel
-def _scan(v: Any, query: Any, lists: Any, rows: Any, scores: Any) -> Any:
-    """The best rows of the lists by their high plane; delta's rows are numbered from ~0 down."""
-    count = 0
+def _scan(
+    v: Any, query: Any, unit: Any, planes: Any, sums: Any, trust: Any, lists: Any, enough: Any,
+    rows: Any, scores: Any,
+) -> Any:  # fmt: skip
+    """The best rows of the lists by their high plane; delta's rows are numbered from ~0 down.
+
+    A row that by its sketch cannot reach the `enough` best so far is passed over. `unit` is what
+    a score is worth. Arrays are named first: to take one out of a tuple counts a reference.
+    """
+    start, high, scale, bits, facts = (
+        v.rows.start, v.rows.high, v.rows.scale, v.rows.bits, v.rows.facts
+    )  # fmt: skip
+    hidden, dead, head, following = v.delta.hidden, v.delta.dead, v.delta.head, v.delta.following
+    high2, scale2, bits2, facts2 = v.delta.high, v.delta.scale, v.delta.bits, v.delta.facts
+    centres, centre_scale = v.centres.high, v.centres.scale
+    count, sketched = 0, bits.shape[1] > 0
+    slack = trust * sums[3]
     for list_ in lists:
-        for row in range(v.rows.start[list_], v.rows.start[list_ + 1]):
-            if is_hidden(v.delta.hidden, row):
+        around = np.float32(dot(centres, list_, query)) * centre_scale[list_] * unit
+        for row in range(start[list_], start[list_ + 1]):
+            if is_hidden(hidden, row):
                 continue
-            score = np.float32(dot(v.rows.high, row, query)) * v.rows.scale[row]
-            count = _offer(rows, scores, count, row, score)
-        row = v.delta.head[list_]
-        while row >= 0:
-            if not v.delta.dead[row]:
-                score = np.float32(dot(v.delta.high, row, query)) * v.delta.scale[row]
-                count = _offer(rows, scores, count, ~row, score)
-            row = v.delta.following[row]
+            if sketched and count >= enough:
+                most = around + facts[row, 0] * signed_sum(bits, row, planes, sums)
+                if most + slack * facts[row, 1] < scores[enough - 1] * unit:
+                    continue
+            score = np.float32(dot(high, row, query)) * scale[row]
+            count = offer(rows, scores, count, row, score)
+        other = head[list_]
+        while other >= 0:
+            skip = dead[other] != 0
+            if not skip and sketched and count >= enough:
+                most = around + facts2[other, 0] * signed_sum(bits2, other, planes, sums)
+                skip = most + slack * facts2[other, 1] < scores[enough - 1] * unit
+            if not skip:
+                score = np.float32(dot(high2, other, query)) * scale2[other]
+                count = offer(rows, scores, count, ~np.int64(other), score)
+            other = following[other]
     return count
 
 
@@ -105,15 +134,20 @@ def _rank(v: Any, query: Any, rows: Any, ids: Any, scores: Any) -> None:
 
 
 @kernel
-def _search(v: Any, queries: Any, probes: Any, spare: Any, ids: Any, scores: Any) -> None:
-    most = ids.shape[1] + spare
+def _search(
+    v: Any, queries: Any, probes: Any, spare: Any, trust: Any, ids: Any, scores: Any
+) -> None:
+    most, enough = ids.shape[1] + spare, ids.shape[1] + _CLOSE
+    planes, sums = np.empty((4, v.rows.bits.shape[1]), np.uint64), np.empty(4, np.float32)
     rows, rough = np.empty(most, np.int64), np.empty(most, np.float32)
     lists, near = np.empty(probes, np.int64), np.empty(probes, np.float32)
     query = np.empty(queries.shape[1], np.int16)
     for i in range(len(queries)):
-        whole(queries[i], query)
+        unit = whole(queries[i], query) * _HIGH
+        if v.rows.bits.shape[1] > 0:
+            planes_of(queries[i], planes, sums)
         nearest_lists(v.centres, query, lists, near)
-        count = _scan(v, query, lists, rows, rough)
+        count = _scan(v, query, unit, planes, sums, trust, lists, enough, rows, rough)
         _rank(v, queries[i], rows[:count], ids[i], scores[i])
 
 
@@ -133,11 +167,11 @@ def search(view: View, queries: Float32, k: int, probes: int, live: int) -> Hits
     probes = min(probes, lists)
     if not some or not len(queries):
         return hits
-    _search(view, queries, probes, _SPARE, hits.ids, hits.scores)
+    _search(view, queries, probes, _SPARE, _TRUST, hits.ids, hits.scores)
     while probes < lists and (short := np.flatnonzero(hits.ids[:, some - 1] < 0)).size:
         probes = min(probes * _WIDEN, lists)
         part = no_hits(len(short), k)
-        _search(view, queries[short], probes, _SPARE, part.ids, part.scores)
+        _search(view, queries[short], probes, _SPARE, _TRUST, part.ids, part.scores)
         hits.ids[short], hits.scores[short] = part.ids, part.scores
     return hits
 
@@ -146,5 +180,6 @@ def exact(view: View, queries: Float32, k: int) -> Hits:
     """The k best of all rows."""
     hits = no_hits(len(queries), k)
     if len(queries):
-        _search(view, queries, len(view.centres.scale), _EXACT, hits.ids, hits.scores)
+        lists = len(view.centres.scale)
+        _search(view, queries, lists, _EXACT, _CERTAIN, hits.ids, hits.scores)
     return hits
