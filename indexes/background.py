@@ -12,6 +12,12 @@ _log = logging.getLogger(__name__)
 _LOWEST = 19
 
 
+def lowest_priority() -> None:
+    """Let the calling thread run when others do not want to, where threads have priorities."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
+
+
 class Worker:
     """Calls `step` in a thread until it returns False; `wake` begins anew.
 
@@ -73,8 +79,7 @@ class Worker:
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def _run(self) -> None:
-        with suppress(OSError, AttributeError):  # where the system has no priority for threads
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
+        lowest_priority()
         while True:
             with self._state:
                 if not self._again or self._closed or self._held:

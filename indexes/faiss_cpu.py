@@ -125,6 +125,11 @@ class FaissCpu:
         return None if self._watch is None else self._watch.recall
 
     @property
+    def samples(self) -> int:
+        """Searches whose recall was measured since lists were last trained."""
+        return 0 if self._watch is None else self._watch.samples
+
+    @property
     def builds(self) -> int:
         """Generations built."""
         return self._builds
