@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from indexes._jit import kernel
 from indexes.base import Int64
 from indexes.coarse import Centres
-from indexes.sketch import sketch, words
+from indexes.sketch import by_word, sketch, words
 
 
 class Lists(NamedTuple):
     """Rows `start[i]` … `start[i + 1]` - 1 belong to list i.
 
     `start` (m + 1,) int64, `ids` (n,) int64, `high` and `low` (n, d) int8 and `scale` (n,)
-    float32 as in `indexes.codes`, `bits` (n, w) uint64 and `facts` (n, 2) float32 as in
-    `indexes.sketch`.
+    float32 as in `indexes.codes`, `bits` (n · w,) uint64 and `factor` and `spread` (n,) float32 as
+    in `indexes.sketch`; of each list's bits the first words of all rows come first.
     """
 
     start: Any
@@ -27,15 +27,17 @@ class Lists(NamedTuple):
     low: Any
     scale: Any
     bits: Any
-    facts: Any
+    factor: Any
+    spread: Any
 
 
 class Delta(NamedTuple):
     """What changed since a generation was made.
 
-    Rows as in `Lists`, in the order in which they came, only ever added to; list i begins at row
-    `head[i]` and goes on at `following[row]`, to -1. `dead` (n,) uint8 marks rows that a later
-    one replaced; `hidden` has a bit for each row of the generation that was replaced or removed.
+    Rows as in `Lists`, but for `bits` (n, w) and `facts` (n, 2), factor and spread. They are in
+    the order in which they came, and only ever added to; list i begins at row `head[i]` and goes
+    on at `following[row]`, to -1. `dead` (n,) uint8 marks rows that a later one replaced;
+    `hidden` has a bit for each row of the generation that was replaced or removed.
     """
 
     ids: Any
@@ -68,8 +70,8 @@ def _room(lists: int, count: int, width: int) -> Lists:
     return Lists(
         start=np.zeros(lists + 1, np.int64), ids=np.empty(count, np.int64),
         high=np.empty((count, width), np.int8), low=np.empty((count, width), np.int8),
-        scale=np.empty(count, np.float32), bits=np.empty((count, words(width)), np.uint64),
-        facts=np.empty((count, 2), np.float32),
+        scale=np.empty(count, np.float32), bits=np.empty(count * words(width), np.uint64),
+        factor=np.empty(count, np.float32), spread=np.empty(count, np.float32),
     )  # fmt: skip
 
 
@@ -150,5 +152,9 @@ def packed(view: View, rows: Int64, lists: NDArray[np.int32], centres: Centres) 
     out = _room(len(centres.centres), len(rows), view.rows.high.shape[1])
     _fill(view.rows, view.delta, rows, lists, out)
     owner = np.repeat(np.arange(len(out.start) - 1, dtype=np.int32), np.diff(out.start))
-    sketch(out.high, out.low, out.scale, owner, centres.centres, out.bits, out.facts)
+    bits = np.empty((len(rows), words(out.high.shape[1])), np.uint64)
+    facts = np.empty((len(rows), 2), np.float32)
+    sketch(out.high, out.low, out.scale, owner, centres.centres, bits, facts)
+    out.factor[:], out.spread[:] = facts[:, 0], facts[:, 1]
+    by_word(out.start, bits, out.bits)
     return out

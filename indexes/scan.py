@@ -12,7 +12,7 @@ from indexes.checks import no_hits
 from indexes.coarse import dot
 from indexes.codes import whole
 from indexes.generation import View, is_hidden
-from indexes.sketch import planes_of, signed_sum
+from indexes.sketch import bounds, planes_of, signed_sum
 
 _SPARE = 30  # rows beyond k that are scored again; int8 scores may order them wrongly
 _EXACT = 246  # the same where the answer is to be taken for exact
@@ -20,6 +20,7 @@ _CLOSE = 8  # rows beyond k that a row must not reach by its sketch to be passed
 _TRUST = np.float32(2.2)  # deviations of a sketch's error within which it may still reach them
 _CERTAIN = np.float32(1e6)
 _WIDEN = 4
+_BUCKETS = 2_048
 _HIGH = np.float32(256.0)  # what the high plane counts in
 
 
@@ -42,17 +43,33 @@ def offer(rows: Any, scores: Any, count: Any, row: Any, score: Any) -> Any:
 
 
 @kernel
-def nearest_lists(c: Any, query: Any, lists: Any, scores: Any) -> None:
-    """The lists nearest to an int16 query, nearest first; `lists` may be as long as there are."""
-    high, scale = c.high, c.scale
-    if len(lists) < len(scale):
-        count = 0
-        for i in range(len(scale)):
-            score = np.float32(dot(high, i, query)) * scale[i]
-            count = offer(lists, scores, count, i, score)
-    else:
-        for i in range(len(lists)):
-            lists[i] = i
+def nearest_lists(c: Any, query: Any, lists: Any) -> None:
+    """All lists into `lists` (m,), the nearest to an int16 query first.
+
+    They are thrown into buckets by score, which leaves little to sort.
+    """
+    high, scale, count = c.high, c.scale, len(c.scale)
+    scores, order = np.empty(count, np.float32), np.empty(count, np.int64)
+    least, most = np.float32(np.inf), np.float32(-np.inf)
+    for i in range(count):
+        scores[i] = np.float32(dot(high, i, query)) * scale[i]
+        least, most = min(least, scores[i]), max(most, scores[i])
+    per = np.float32(_BUCKETS - 1) / (most - least) if most > least else np.float32(0.0)
+    ends = np.zeros(_BUCKETS + 1, np.int64)
+    for i in range(count):
+        order[i] = int((most - scores[i]) * per)
+        ends[order[i] + 1] += 1
+    for b in range(_BUCKETS):
+        ends[b + 1] += ends[b]
+    for i in range(count):
+        lists[ends[order[i]]] = i
+        ends[order[i]] += 1
+    for i in range(1, count):
+        one, place = lists[i], i
+        while place > 0 and scores[lists[place - 1]] < scores[one]:
+            lists[place] = lists[place - 1]
+            place -= 1
+        lists[place] = one
 
 
 @kernel
@@ -65,23 +82,28 @@ def _scan(
     A row that by its sketch cannot reach the `enough` best so far is passed over. `unit` is what
     a score is worth. Arrays are named first: to take one out of a tuple counts a reference.
     """
-    start, high, scale, bits, facts = (
-        v.rows.start, v.rows.high, v.rows.scale, v.rows.bits, v.rows.facts
-    )  # fmt: skip
+    start, high, scale = v.rows.start, v.rows.high, v.rows.scale
+    bits, factor, spread = v.rows.bits, v.rows.factor, v.rows.spread
     hidden, dead, head, following = v.delta.hidden, v.delta.dead, v.delta.head, v.delta.following
     high2, scale2, bits2, facts2 = v.delta.high, v.delta.scale, v.delta.bits, v.delta.facts
     centres, centre_scale = v.centres.high, v.centres.scale
-    count, sketched = 0, bits.shape[1] > 0
+    count, sketched = 0, planes.shape[1] > 0
     slack = trust * sums[3]
+    longest = 0
+    for list_ in lists:
+        longest = max(longest, start[list_ + 1] - start[list_])
+    sets, above = np.empty(longest, np.uint64), np.empty(longest, np.float32)
     for list_ in lists:
         around = np.float32(dot(centres, list_, query)) * centre_scale[list_] * unit
-        for row in range(start[list_], start[list_ + 1]):
+        first, size = start[list_], start[list_ + 1] - start[list_]
+        if sketched:
+            bounds(bits, factor, spread, first, size, planes, sums, slack, sets, above)
+        for i in range(size):
+            if sketched and count >= enough and around + above[i] < scores[enough - 1] * unit:
+                continue
+            row = first + i
             if is_hidden(hidden, row):
                 continue
-            if sketched and count >= enough:
-                most = around + facts[row, 0] * signed_sum(bits, row, planes, sums)
-                if most + slack * facts[row, 1] < scores[enough - 1] * unit:
-                    continue
             score = np.float32(dot(high, row, query)) * scale[row]
             count = offer(rows, scores, count, row, score)
         other = head[list_]
@@ -138,16 +160,16 @@ def _search(
     v: Any, queries: Any, probes: Any, spare: Any, trust: Any, ids: Any, scores: Any
 ) -> None:
     most, enough = ids.shape[1] + spare, ids.shape[1] + _CLOSE
-    planes, sums = np.empty((4, v.rows.bits.shape[1]), np.uint64), np.empty(4, np.float32)
+    planes, sums = np.empty((4, v.delta.bits.shape[1]), np.uint64), np.empty(4, np.float32)
     rows, rough = np.empty(most, np.int64), np.empty(most, np.float32)
-    lists, near = np.empty(probes, np.int64), np.empty(probes, np.float32)
+    lists = np.empty(len(v.centres.scale), np.int64)
     query = np.empty(queries.shape[1], np.int16)
     for i in range(len(queries)):
         unit = whole(queries[i], query) * _HIGH
-        if v.rows.bits.shape[1] > 0:
+        if planes.shape[1] > 0:
             planes_of(queries[i], planes, sums)
-        nearest_lists(v.centres, query, lists, near)
-        count = _scan(v, query, unit, planes, sums, trust, lists, enough, rows, rough)
+        nearest_lists(v.centres, query, lists)
+        count = _scan(v, query, unit, planes, sums, trust, lists[:probes], enough, rows, rough)
         _rank(v, queries[i], rows[:count], ids[i], scores[i])
 
 

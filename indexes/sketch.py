@@ -98,6 +98,48 @@ def planes_of(query: Any, planes: Any, sums: Any) -> None:
 
 
 @kernel
+def by_word(start: Any, bits: Any, out: Any) -> None:
+    """Sketches `bits` (n, w) in the order of `indexes.generation.Lists`, into `out` (n · w,)."""
+    width = bits.shape[1]
+    for i in range(len(start) - 1):
+        first, count = start[i], start[i + 1] - start[i]
+        for w in range(width):
+            for row in range(count):
+                out[first * width + w * count + row] = bits[first + row, w]
+
+
+@kernel
+def bounds(
+    bits: Any, factor: Any, spread: Any, first: Any, count: Any, planes: Any, sums: Any,
+    slack: Any, sets: Any, out: Any,
+) -> None:  # fmt: skip
+    """By how much a list's rows may score above its centre, into `out`; `sets` is scratch.
+
+    Rows are `first` … `first + count` - 1. The loops run over rows, so that they are vectorised.
+    """
+    width = planes.shape[1]
+    sets[:count] = 0
+    for w in range(width):
+        base = first * width + w * count
+        plane0, plane1, plane2, plane3 = planes[0, w], planes[1, w], planes[2, w], planes[3, w]
+        for i in range(count):
+            word = bits[base + i]
+            levels = (
+                count_ones(word & plane0)
+                + (count_ones(word & plane1) << np.uint64(1))
+                + (count_ones(word & plane2) << np.uint64(2))
+                + (count_ones(word & plane3) << np.uint64(3))
+            )
+            sets[i] += count_ones(word) + (levels << np.uint64(32))
+    least, step, total = np.float32(2.0) * sums[0], np.float32(2.0) * sums[1], sums[2]
+    for i in range(count):
+        ones = np.float32(np.int32(sets[i] & np.uint64(0xFFFFFFFF)))
+        levels_ = np.float32(np.int32(sets[i] >> np.uint64(32)))
+        inside = least * ones + step * levels_ - total
+        out[i] = factor[first + i] * inside + slack * spread[first + i]
+
+
+@kernel
 def signed_sum(bits: Any, row: Any, planes: Any, sums: Any) -> Any:
     """Σ q_t b_t over a row's sketch."""
     ones, levels = np.uint64(0), np.uint64(0)
