@@ -31,7 +31,7 @@ $(READY): pyproject.toml requirements.txt
 	  $(PY) -m pip install -q --require-hashes -r $(VENV)/uv.txt; }
 	@$(UV) pip install -q --python $(PY) -e '.[$(EXTRA),dev]' -c requirements.txt
 	@echo "compiling the kernels, once (a minute or two)"
-	@$(PY) -c "from stream.learn.warmup import warm; warm()"
+	@$(PY) -c "from indexes import warm as index; from stream.learn import warmup; index.warm(); warmup.warm()"
 	@touch $@
 
 # faiss-cpu and faiss-gpu are the same import package, so each has an environment of its own.

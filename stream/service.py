@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from indexes.warm import warm as warm_index
 from stream import state
 from stream.checkpoint import SnapshotStore
 from stream.clock import SystemClock
@@ -59,6 +60,7 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
         _known(local)
     _say("braid: loading the compiled kernels (the first start compiles them)")
     warm()
+    warm_index()
     clock, metrics = SystemClock(), Metrics()
     publisher = Publisher(settings.serve.view_s, clock, metrics)
     source, sink, inlet = _kafka(settings) if local is None else _local(settings, local)

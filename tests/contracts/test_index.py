@@ -12,7 +12,6 @@ from indexes.base import DimensionMismatch, Hits, LabelIndex
 from indexes.extras import DeviceMissing, ExtraNeeded
 from indexes.factory import make
 from indexes.flat import Flat
-from indexes.frozen import attach
 
 WIDTH = 16
 SEED = 11
@@ -325,34 +324,6 @@ def test_a_snapshot_restores_the_same_hits(
     one, two = index.search(queries, 8), other.search(queries, 8)
     assert np.array_equal(one.ids, two.ids)
     assert np.array_equal(one.scores, two.scores)
-
-
-def test_a_frozen_state_stays_as_it_was(index: LabelIndex) -> None:
-    ids, rows = filled(index, 150)
-    index.remove(ids[:20])
-    index.upsert(ids[20:30], -rows[20:30])
-    queries = units(40, seed=9)
-    want, state = index.search(queries, 8), index.frozen()
-    arrays = {name: array.copy() for name, array in state.arrays().items()}
-    for array in arrays.values():
-        array.flags.writeable = False
-    index.upsert(ids[:60], units(60, seed=10))
-    index.remove(ids[60:100])
-    if hasattr(index, "rebuild"):
-        index.rebuild()
-    for each in (state, attach(arrays)):
-        assert (len(each), each.dimension) == (130, WIDTH)
-        assert each.generation_number == state.generation_number
-        got = each.search(queries, 8)
-        well_formed(got, 40, 8)
-        assert np.array_equal(got.ids, want.ids)
-        if index.kind != "faiss_gpu":
-            assert np.array_equal(got.scores, want.scores)
-        with pytest.raises(DimensionMismatch):
-            each.search(queries[:, 1:], 8)
-    assert len(index) == 110
-    with pytest.raises(ValueError, match="lacks"):
-        attach({"overlay.ids": arrays["overlay.ids"]})
 
 
 def test_an_empty_snapshot_restores(index: LabelIndex, build: Callable[[], LabelIndex]) -> None:
