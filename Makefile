@@ -17,7 +17,7 @@ DEMO_SECONDS ?= 0
 PORT ?= 8080
 ARGS ?=
 
-.PHONY: help setup demo test check lock kafka bench-quality bench-parts clean
+.PHONY: help setup demo test check lock kafka bench-quality bench-parts bench-index bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,7 +31,7 @@ $(READY): pyproject.toml requirements.txt
 	  $(PY) -m pip install -q --require-hashes -r $(VENV)/uv.txt; }
 	@$(UV) pip install -q --python $(PY) -e '.[$(EXTRA),dev]' -c requirements.txt
 	@echo "compiling the kernels, once (a minute or two)"
-	@$(PY) -c "from stream.learn.warmup import warm; warm()"
+	@$(PY) -c "from indexes import warm as index; from stream.learn import warmup; index.warm(); warmup.warm()"
 	@touch $@
 
 # faiss-cpu and faiss-gpu are the same import package, so each has an environment of its own.
@@ -67,6 +67,13 @@ kafka: $(READY)  ## a Kafka broker from its own jars, on port 9092, until Ctrl-C
 bench-quality: $(READY)  ## accuracy on the evaluation folders, kept (DATA=../shared/data)
 	$(PY) tests/bench/bench_quality.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) \
 	  --extreme tibkat --out tests/bench/results $(ARGS)
+
+bench-index: $(READY)  ## the prototype index at 10^5 and 10^6 labels, beside faiss' own
+	$(PY) tests/bench/bench_index.py --labels 100000 1000000 --out tests/bench/results $(ARGS)
+
+# faiss-gpu and torch are in .venv where it was set up with GPU=1.
+bench-gpu: $(READY)  ## the GPU index at 10^6 and 10^7 labels; says so where there is no GPU
+	$(PY) tests/bench/bench_gpu.py --out tests/bench/results $(ARGS)
 
 bench-parts: $(READY)  ## what every part of the learners is worth (DATA=../shared/data)
 	$(PY) tests/bench/bench_ablation.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) \

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,43 @@ class Hits(NamedTuple):
 
     ids: Int64
     scores: Float32
+
+
+class FrozenIndex(Protocol):
+    """What an index held at one moment; it never changes, and is searched without any lock."""
+
+    @property
+    def kind(self) -> str:
+        """`flat` or `faiss_cpu`: how it is searched."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Width of the vectors."""
+        ...
+
+    @property
+    def generation_number(self) -> int:
+        """Which generation it has: 0 for none, else another number for each in this process."""
+        ...
+
+    def __len__(self) -> int:
+        """How many ids are searchable."""
+        ...
+
+    def search(self, queries: Float32, k: int) -> Hits:
+        """As `LabelIndex.search` at that moment."""
+        ...
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The state by name, for `indexes.frozen.attach`; not copied, and not to be changed.
+
+        `generation.*` are big and the same for equal `generation_number`; `overlay.*` are small
+        and each state's own. Of one generation, `overlay.ids`, `high`, `low`, `scale`, `bits`,
+        `facts`, `lists` and `following` only ever grow at the end: rows that an earlier state
+        had are still there, unchanged.
+        """
+        ...
 
 
 class LabelIndex(Protocol):
@@ -69,6 +106,10 @@ class LabelIndex(Protocol):
 
     def search(self, queries: Float32, k: int) -> Hits:
         """The k nearest of each row of `queries` (n, d); k ≥ 1."""
+        ...
+
+    def frozen(self) -> FrozenIndex:
+        """What is searchable now, as a state that later changes leave as it is."""
         ...
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:

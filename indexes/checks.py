@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -79,7 +82,7 @@ def no_hits(n: int, k: int) -> Hits:
     return Hits(np.full((n, k), PAD, np.int64), np.full((n, k), -np.inf, np.float32))
 
 
-def entry(state: dict[str, NDArray[np.generic]], name: str) -> NDArray[np.generic]:
+def entry(state: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     """An array of a snapshot.
 
     Raises

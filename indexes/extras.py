@@ -26,6 +26,22 @@ class DeviceMissing(RuntimeError):
     """The packages are there, but no usable CUDA device is."""
 
 
+class DeviceLost(RuntimeError):
+    """A CUDA device that was there failed or ran out of memory; what was on it may be gone."""
+
+
+# How torch and faiss, which raise plain RuntimeErrors for most of this, speak of a device.
+_DEVICE_WORDS = ("cuda", "cublas", "out of memory", "gpuresources", "device-side")
+
+
+def is_device_failure(error: BaseException) -> bool:
+    """Whether an error that torch or faiss raised is about the device, not about the call."""
+    if not isinstance(error, (RuntimeError, MemoryError)):
+        return False
+    said = f"{type(error).__name__}: {error}".lower()
+    return any(word in said for word in _DEVICE_WORDS)
+
+
 def faiss_for(kind: str) -> Any:
     """The faiss module; for `faiss_gpu` one that was built with GPU support.
 

@@ -61,7 +61,13 @@ def choose(
 
 
 def make(
-    kind: str, dimension: int, *, train_at: int = 8_192, threads: int = 1, seed: int = 7
+    kind: str,
+    dimension: int,
+    *,
+    train_at: int = 8_192,
+    threads: int = 1,
+    seed: int = 7,
+    background: bool = False,
 ) -> LabelIndex:
     """An empty index.
 
@@ -73,6 +79,8 @@ def make(
         Width of the vectors, in floats.
     train_at, threads, seed : int
         For `faiss_cpu`: vectors up to which it is exact, threads of a call, seed of training.
+    background : bool
+        For `faiss_cpu`: build beside the caller rather than inside its calls.
 
     Raises
     ------
@@ -80,6 +88,8 @@ def make(
         A package of an extra is missing.
     DeviceMissing
         `faiss_gpu` without a usable CUDA device.
+    DeviceLost
+        `faiss_gpu` on a device that fails, or has no memory left.
     ValueError
         An unknown kind.
     """
@@ -90,7 +100,9 @@ def make(
     if kind == "faiss_cpu":
         from indexes.faiss_cpu import FaissCpu
 
-        return FaissCpu(dimension, train_at=train_at, threads=threads, seed=seed)
+        return FaissCpu(
+            dimension, train_at=train_at, threads=threads, seed=seed, background=background
+        )
     if kind == "faiss_gpu":
         from indexes.faiss_gpu import FaissGpu
 

@@ -1,32 +1,47 @@
-"""Approximate search on the CPU: inverted lists around trained centres, vectors updated in place.
+"""Approximate search on the CPU: generations of inverted lists, and an overlay of changes.
 
-Until there are enough vectors to train on, an exact index answers. faiss calls a vector by the
-order in which it came; here that is its row in `Slots`, so removal moves the last row into the
-hole, and rows past the live ones are dead: a selector hides them, and new ids take them again.
+Readers see an immutable generation and the rows changed since; a build makes the next generation
+of both. With `background` a thread of its own builds, at low priority, and readers and writers go
+on meanwhile; without, a build runs inside the call that makes it due, and the same calls give the
+same bits. Until there are enough vectors to train on, all are in one list and all are searched.
 
-faiss keeps its thread count for each calling thread, and other OpenMP libraries of that thread
-see it too, so it is set before each call rather than once.
+The lists are those of Sivic and Zisserman, "Video Google" (ICCV 2003); the centres are trained by
+faiss (Douze et al., "The Faiss library", 2024).
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexes import scan
+from indexes.background import Worker
 from indexes.base import Float32, Hits, Int64
-from indexes.checks import as_ids, as_pairs, as_queries, entry, no_hits
+from indexes.builds import Built, caught_up, fold, retrain, trained
+from indexes.checks import as_ids, as_pairs, as_queries, entry
+from indexes.coarse import lists_of, single
 from indexes.extras import faiss_for
-from indexes.flat import Flat
+from indexes.frozen import FrozenLists, read_only
 from indexes.gate import Gate
-from indexes.ivf import Lists
-from indexes.slots import Slots
+from indexes.generation import View, nothing
+from indexes.overlay import Overlay
+from indexes.watch import Watch
+
+_IDS = "generation.rows.ids"
+_LISTS_PER_ROOT = 4.0
+_AIM = 0.975  # recall that the number of probes is chosen for; above the threshold of `Watch`
+_LEAST_CHANGES = 4_096  # rows of the overlay from which it may be folded
+_CHANGES = 16  # the overlay is folded when it has one row for so many of the generation
+_LEFT = 1_024  # changes during a build that are taken over while writers wait
+_NUMBERS = itertools.count(1)
 
 
 class FaissCpu:
-    """An IVF `LabelIndex`: exact when small, then searching the nearest lists only.
+    """A `LabelIndex` that is exact when small, then searches the nearest lists only.
 
     Parameters
     ----------
@@ -35,16 +50,18 @@ class FaissCpu:
     train_at : int
         Vectors at which the lists are first trained; exact below.
     lists : int or None
-        How many lists; None: about twice the root of the number of vectors.
+        How many lists; None: about four times the root of the number of vectors.
     probes : int or None
-        Lists searched at first for a query, more where they hold fewer than k live vectors; None:
-        one in 16, at least 32.
+        Lists searched for a query, more where they hold fewer than k live vectors; None: chosen
+        when lists are trained, as the fewest that hold 0.975 of the ten nearest.
     growth : float
         Trained anew when the index has so many times the vectors it was trained on.
     threads : int
-        Threads of one faiss call.
+        Threads of one call of faiss, which only trains.
     seed : int
-        Seed of the training, which is deterministic.
+        Seed of all that is drawn.
+    background : bool
+        Build in a thread of its own, sample the recall of searches, and train anew when it falls.
 
     Raises
     ------
@@ -53,9 +70,7 @@ class FaissCpu:
 
     Notes
     -----
-    A writer waits for searches and the other way round; searches run beside each other, and go
-    on while the lists are trained. The lists are those of Sivic and Zisserman, "Video Google"
-    (ICCV 2003), as faiss implements them (Douze et al., "The Faiss library", 2024).
+    A search waits for a writer only while rows that are already written are linked.
     """
 
     kind = "faiss_cpu"
@@ -67,135 +82,234 @@ class FaissCpu:
         train_at: int = 8_192,
         lists: int | None = None,
         probes: int | None = None,
-        growth: float = 4.0,
+        growth: float = 2.0,
         threads: int = 1,
         seed: int = 7,
+        background: bool = False,
     ) -> None:
         if min(train_at, threads, *(given for given in (lists, probes) if given is not None)) < 1:
             raise ValueError("train_at, lists, probes and threads must be at least 1")
         if growth <= 1:
             raise ValueError(f"growth must be above 1, not {growth}")
         self._faiss: Any = faiss_for(self.kind)
-        self._train_at, self._growth, self._probes = train_at, growth, probes
+        self._train_at, self._growth, self._given_probes = train_at, growth, probes
         self._wanted_lists, self._threads, self._seed = lists, threads, seed
-        self._flat = Flat(dimension)
-        self._lists: Lists | None = None
-        self._slots = Slots()
-        self._trained_on = 0
-        self._writer = threading.Lock()
+        self._dimension = dimension
+        self._probes, self._trained_on, self._number = 1, 0, 0
+        self._builds = self._trainings = self._epoch = 0
+        self._removed: list[Int64] = []  # since the build that is under way began
+        self._writer = threading.RLock()
         self._gate = Gate()
+        self._watch = Watch() if background else None
+        self._worker = Worker(self._step, "index-builder") if background else None
+        self._empty()
 
     @property
     def dimension(self) -> int:
         """Width of the vectors."""
-        return self._flat.dimension
+        return self._dimension
 
     @property
     def trained(self) -> bool:
         """Whether searches are approximate by now."""
-        return self._lists is not None
+        return self._trained_on > 0
+
+    @property
+    def probes(self) -> int:
+        """Lists that a search looks into."""
+        return self._probes
+
+    @property
+    def recall(self) -> float | None:
+        """Sampled recall of the ten nearest, 0 to 1; None where nothing samples it."""
+        return None if self._watch is None else self._watch.recall
+
+    @property
+    def samples(self) -> int:
+        """Searches whose recall was measured since lists were last trained."""
+        return 0 if self._watch is None else self._watch.samples
+
+    @property
+    def builds(self) -> int:
+        """Generations built."""
+        return self._builds
+
+    @property
+    def trainings(self) -> int:
+        """Builds that trained new centres."""
+        return self._trainings
+
+    @property
+    def overlay_rows(self) -> int:
+        """Rows changed since the generation was made, replaced ones included."""
+        return self._overlay.used
 
     def __len__(self) -> int:
-        return len(self._flat) if self._lists is None else len(self._slots)
+        return len(self._overlay)
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes held, roughly."""
-        lists = 0 if self._lists is None else self._lists.memory_bytes
-        return self._flat.memory_bytes + self._slots.bytes + lists
+        """Bytes held; a build holds about as much again."""
+        big = (*self._view.centres, *self._view.rows)
+        return self._overlay.nbytes + sum(int(part.nbytes) for part in big)
 
     def upsert(self, ids: Int64, vectors: Float32) -> None:
-        """Add or replace; trains when it is time. See `LabelIndex.upsert`."""
-        keys, values = as_pairs(ids, vectors, self.dimension)
+        """Add or replace; see `LabelIndex.upsert`."""
+        keys, values = as_pairs(ids, vectors, self._dimension)
         with self._writer:
-            if self._lists is None:
-                self._flat.upsert(keys, values)
-            else:
-                with self._gate.alone():
-                    self._lists.put(self._slots.place(keys), values)
-            due = self._trained_on * self._growth if self.trained else self._train_at
-            if len(self) >= due:
-                self._train()
+            self._overlay.write(keys, lists_of(self._view.centres, values), values)
+            with self._gate.alone():
+                self._overlay.link(keys)
+                if self._overlay.delta is not self._shown:  # it grew
+                    self._show(self._view.centres, self._overlay)
+            self._after()
 
     def remove(self, ids: Int64) -> int:
         """Remove those that are there; return how many were."""
-        keys = as_ids(ids)
+        keys = np.unique(as_ids(ids))
         with self._writer:
-            if self._lists is None:
-                return self._flat.remove(keys)
+            self._removed.append(keys)
             with self._gate.alone():
-                before = len(self._slots)
-                sources, holes = self._slots.remove(keys)
-                self._lists.move(sources, holes)
-                return before - len(self._slots)
+                gone = self._overlay.drop(keys)
+            self._after()
+            return gone
 
     def search(self, queries: Float32, k: int) -> Hits:
         """The k nearest of each row of `queries` (n, d) that the probed lists hold."""
-        return self._search(queries, k, whole=False)
+        wanted = as_queries(queries, k, self._dimension)
+        with self._gate.shared():
+            hits = scan.search(self._view, wanted, k, self._probes, len(self._overlay))
+        watch, worker = self._watch, self._worker
+        if watch and worker and self.trained and watch.saw(wanted, hits, self.frozen):
+            worker.wake()
+        return hits
 
     def exact(self, queries: Float32, k: int) -> Hits:
         """The k nearest of all: every list is searched. For measuring recall."""
-        return self._search(queries, k, whole=True)
+        return self.frozen().exact(queries, k)
 
-    def _search(self, queries: Float32, k: int, *, whole: bool) -> Hits:
-        wanted = as_queries(queries, k, self.dimension)
+    def frozen(self) -> FrozenLists:
+        """See `LabelIndex.frozen`; copies about a byte a changed row, not the rows."""
         with self._gate.shared():
-            if self._lists is None:
-                return self._flat.search(wanted, k)
-            hits = no_hits(len(wanted), k)
-            live = len(self._slots)
-            if live and len(wanted):
-                some = min(k, live)
-                lists = self._lists.count
-                probes = lists if whole else self._probes or max(32, lists // 16)
-                rows, scores = self._lists.nearest(wanted, some, probes, live)
-                found = rows >= 0
-                hits.ids[:, :some][found] = self._slots.ids[rows[found]]
-                hits.scores[:, :some][found] = scores[found]
-            return hits
+            view = self._view._replace(delta=self._overlay.frozen())
+            return FrozenLists(view, self._probes, len(self._overlay), self._number)
 
     def rebuild(self) -> None:
         """Train the lists anew on the vectors there are; exact again below half of `train_at`.
 
-        Searches go on meanwhile; other writers wait. An index never trained stays exact.
+        Searches go on meanwhile. An index that was never trained stays exact until it has
+        `train_at`.
         """
+        if self.trained or len(self) >= self._train_at:
+            if self._worker is None:
+                self._build(train=True)
+            else:
+                with self._worker.paused():
+                    self._build(train=True)
+
+    def wait(self) -> None:
+        """Until no build is due or under way; for tests and measurements.
+
+        Raises
+        ------
+        RuntimeError
+            A build failed.
+        """
+        if self._worker is not None:
+            self._worker.wait()
+
+    def _due(self) -> str:
+        count = len(self)
+        if count >= (self._growth * self._trained_on if self.trained else self._train_at):
+            return "train"
+        most = max(_LEAST_CHANGES, len(self._view.rows.ids) // _CHANGES)
+        return "fold" if self._overlay.used >= most else ""
+
+    def _after(self) -> None:
+        if due := self._due():
+            if self._worker is None:
+                self._build(train=due == "train")
+            else:
+                self._worker.wake()
+
+    def _step(self) -> bool:
+        """What the background thread does until this is False."""
+        assert self._watch is not None
+        self._watch.compare()
         with self._writer:
-            if self.trained or len(self) >= self._train_at:
-                self._train()
+            due = self._due()
+        if not due and self._watch.wants_rebuild:
+            due = "train"
+        if due:
+            self._build(train=due == "train")
+        return bool(due)
 
-    def _train(self) -> None:
-        # Only the writer changes what is read here, so searches need not wait for it.
-        if self._lists is None:
-            ids, rows = self._flat.copy()
-        else:
-            ids, rows = self._slots.ids, self._lists.rows(len(self._slots))
-        lists = None
-        if len(rows) >= self._train_at / 2:
-            count = self._wanted_lists or round(2 * len(rows) ** 0.5)
-            lists = Lists.train(self._faiss, rows, min(count, len(rows)), self._seed, self._threads)
-        self._swap(ids, rows, lists, len(rows))
+    def _build(self, *, train: bool) -> None:
+        with self._writer:
+            state, count, epoch = self.frozen(), len(self), self._epoch
+            self._removed = []
+        view, seen = state.view, len(state.view.delta.ids)
+        built = self._trained(view, count) if train else fold(view)
+        made = Overlay(built.rows, built.centres.centres)
+        # What changed meanwhile is taken over, while writers go on as long as it is much.
+        while self._overlay.used - seen > _LEFT and epoch == self._epoch:
+            now = self.frozen().view
+            caught_up(made, built.centres, now, seen)
+            seen = len(now.delta.ids)
+        with self._writer:
+            if epoch != self._epoch:  # restored or closed: the state is another
+                return
+            caught_up(made, built.centres, self.frozen().view, seen)
+            if self._removed:
+                gone = np.unique(np.concatenate(self._removed))
+                made.drop(gone[~self._overlay.has(gone)])
+            self._swap(built, made)
+            if train:
+                self._trained_on = count if len(built.centres.scale) > 1 else 0
+                self._trainings += 1
+            if train and self._watch is not None:
+                self._watch.rebuilt()
 
-    def _swap(self, ids: Int64, rows: Float32, lists: Lists | None, trained_on: int) -> None:
-        slots, flat = Slots(), Flat(self.dimension)
-        if lists is None:
-            flat.restore({"ids": ids, "rows": rows})
-        else:
-            slots = Slots(ids)
+    def _trained(self, view: View, count: int) -> Built:
+        if count < self._train_at / 2:
+            return retrain(view, single(self._dimension), None, None, self._seed)._replace(probes=1)
+        self._faiss.omp_set_num_threads(self._threads)
+        lists = self._wanted_lists or round(_LISTS_PER_ROOT * count**0.5)
+        asked = None if self._watch is None else self._watch.asked
+        aim = None if self._given_probes else _AIM
+        centres = trained(self._faiss, view, lists, self._seed)
+        built = retrain(view, centres, aim, asked, self._seed)
+        return built._replace(probes=self._given_probes or built.probes)
+
+    def _swap(self, built: Built, overlay: Overlay) -> None:
         with self._gate.alone():
-            self._lists, self._slots, self._flat = lists, slots, flat
-            self._trained_on = trained_on
+            self._overlay = overlay
+            self._rows = built.rows
+            self._probes = built.probes or self._probes
+            self._number = next(_NUMBERS)
+            self._show(built.centres, overlay)
+        self._builds += 1
+
+    def _show(self, centres: Any, overlay: Overlay) -> None:
+        self._shown = overlay.delta
+        self._view = read_only(View(centres, self._rows, overlay.delta))
+
+    def _empty(self) -> None:
+        centres, rows = single(self._dimension), nothing(1, self._dimension)
+        self._trained_on = 0
+        self._swap(Built(centres, rows, 1), Overlay(rows, centres.centres))
+        self._builds = 0
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:
-        """`ids` (n,) int64, and `rows` (n, d) while exact, else `lists` as faiss writes them.
+        """The arrays of `frozen`, the generation's ids as `ids`; `trained_on` (1,) int64.
 
-        `trained_on` (1,) int64 is the number of vectors at the last training.
+        They are shared with the index, which does not change them any more.
         """
         with self._writer:
-            trained_on = np.array([self._trained_on], np.int64)
-            if self._lists is None:
-                return {**self._flat.snapshot(), "trained_on": trained_on}
-            ids = self._slots.ids.copy()
-            return {"ids": ids, "lists": self._lists.dump(), "trained_on": trained_on}
+            state: dict[str, NDArray[Any]] = self.frozen().arrays()
+            state["overlay.about"] = np.array([self._probes, len(self), 0], np.int64)
+            state["ids"] = state.pop(_IDS)
+            return state | {"trained_on": np.array([self._trained_on], np.int64)}
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Replace the state by that of `snapshot`.
@@ -205,20 +319,24 @@ class FaissCpu:
         ValueError
             It is not such a state (`DimensionMismatch` where the width differs).
         """
-        ids = as_ids(entry(state, "ids"))
+        named = {**state, _IDS: as_ids(entry(state, "ids"))}
         trained_on = int(entry(state, "trained_on").astype(np.int64)[0])
-        rows, lists = np.empty((0, self.dimension), np.float32), None
-        if "lists" in state:
-            packed = state["lists"].astype(np.uint8)
-            lists = Lists.load(self._faiss, packed, self.dimension, self._threads)
-            if len(lists) < len(ids):
-                raise ValueError(f"snapshot has {len(ids)} ids, but {len(lists)} vectors")
-        else:
-            rows = entry(state, "rows").astype(np.float32)
+        saved = FrozenLists.attach(named)
+        saved.check(self._dimension)
+        rows = saved.view.rows
+        overlay = Overlay(rows, saved.view.centres.centres, saved.view.delta)
+        if len(overlay) != len(saved):
+            raise ValueError(f"snapshot has {len(overlay)} vectors, not {len(saved)}")
         with self._writer:
-            self._swap(ids, rows, lists, trained_on)
+            self._epoch += 1
+            self._swap(Built(saved.view.centres, rows, saved.probes), overlay)
+            self._trained_on = trained_on
+            self._after()
 
     def close(self) -> None:
         """Give the memory back; the index is empty afterwards."""
         with self._writer:
-            self._swap(np.empty(0, np.int64), np.empty((0, self.dimension), np.float32), None, 0)
+            self._epoch += 1
+            self._empty()
+        if self._worker is not None:
+            self._worker.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +17,14 @@ from numpy.typing import NDArray
 from indexes.base import Float32, Hits, Int64
 from indexes.checks import as_ids, as_pairs, as_queries, as_rows, entry, no_hits
 from indexes.device_knn import MOST, nearest, resources
-from indexes.extras import DeviceMissing, faiss_for, torch_for
+from indexes.extras import (
+    DeviceLost,
+    DeviceMissing,
+    faiss_for,
+    is_device_failure,
+    torch_for,
+)
+from indexes.frozen import FrozenFlat
 from indexes.slots import Slots
 
 T = TypeVar("T")
@@ -42,6 +50,9 @@ class FaissGpu:
         torch or a faiss with GPU support is not installed.
     DeviceMissing
         There is no such CUDA device.
+    DeviceLost
+        The device failed or is out of memory; every method may raise it. The index is of no use
+        after that: fill another from what it is a cache of.
     """
 
     kind = "faiss_gpu"
@@ -106,6 +117,11 @@ class FaissGpu:
 
     exact = search
 
+    def frozen(self) -> FrozenFlat:
+        """See `LabelIndex.frozen`; all rows are copied to host memory, as float32."""
+        state = self._run(self._snapshot)
+        return FrozenFlat(state["ids"].astype(np.int64), state["rows"].astype(np.float32))
+
     def snapshot(self) -> dict[str, NDArray[np.generic]]:
         """`ids` (n,) int64 and `rows` (n, d), float16 or float32."""
         return self._run(self._snapshot)
@@ -125,14 +141,20 @@ class FaissGpu:
     def close(self) -> None:
         """Give thread and device memory back; later calls fail, but for another `close`."""
         if self._owner is not None:
-            self._run(self._release)
+            with suppress(DeviceLost):  # there is nothing to give back
+                self._run(self._release)
             self._owner.shutdown()
             self._owner = None
 
     def _run(self, work: Callable[[], T]) -> T:
         if self._owner is None:
             raise RuntimeError("the index is closed")
-        return self._owner.submit(work).result()
+        try:
+            return self._owner.submit(work).result()
+        except (RuntimeError, MemoryError) as error:
+            if is_device_failure(error):
+                raise DeviceLost(f"the CUDA device failed: {error}") from error
+            raise
 
     def _open(self, mebibytes: int) -> None:
         self._torch.cuda.set_device(self._place)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from indexes._jit import kernel
 from indexes.base import Float32, Hits, Int64
 from indexes.checks import as_ids, as_pairs, as_queries, as_rows, entry, no_hits
+from indexes.frozen import FrozenFlat
 from indexes.gate import Gate
 from indexes.slots import Slots, grown
 
@@ -44,6 +45,16 @@ def _nearest(rows: Float32, row_ids: Int64, queries: Float32, ids: Int64, scores
                 scores[j, p] = scores[j, p - 1]
             ids[j, at] = id_
             scores[j, at] = score
+
+
+def nearest(rows: Float32, ids: Int64, queries: Float32, k: int) -> Hits:
+    """The k best of `rows` (n, d) for each query; exact, ties by rising id."""
+    hits = no_hits(len(queries), k)
+    # Read only in either case, so that the kernel is compiled once.
+    rows, ids = rows.view(), ids.view()
+    rows.flags.writeable = ids.flags.writeable = False
+    _nearest(rows, ids, queries, *hits)
+    return hits
 
 
 class Flat:
@@ -106,12 +117,14 @@ class Flat:
     def search(self, queries: Float32, k: int) -> Hits:
         """The k nearest of each row of `queries` (n, d); exact, ties by rising id."""
         wanted = as_queries(queries, k, self._dimension)
-        hits = no_hits(len(wanted), k)
         with self._gate.shared():
-            _nearest(self._rows[: len(self._slots)], self._slots.ids, wanted, *hits)
-        return hits
+            return nearest(self._rows[: len(self._slots)], self._slots.ids, wanted, k)
 
     exact = search
+
+    def frozen(self) -> FrozenFlat:
+        """See `LabelIndex.frozen`; a copy."""
+        return FrozenFlat(*self.copy())
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:
         """`ids` (n,) int64 and `rows` (n, d) float32."""

@@ -1,50 +1,26 @@
 """Label prototypes, the source of truth that every index is a cache of.
 
 A prototype is the decayed mean of the embeddings of a label's positives: the label centroid of
-PRIME (Dahiya et al., NAACL 2025), learnt online.
+PRIME (Dahiya et al., NAACL 2025), learnt online. Means are kept as float16: over 200 positives
+they stay within 2e-6 of float32 ones in cosine.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from indexes._jit import kernel
 from indexes.base import Float32, Int64
 from indexes.checks import as_ids, as_rows, entry
-from indexes.slots import Slots, grown
+from indexes.half import LARGEST
+from indexes.means import Means, halves, learn, put, room, row_bytes, unit
+from indexes.slots import Slots
 
-
-@kernel
-def _learn(means: Float32, weights: Float32, slots: Int64, rows: Float32, window: float) -> None:
-    """Move each slot's mean by 1 / its weight, one after another; one row may serve all slots."""
-    many = len(rows) > 1
-    for i in range(len(slots)):
-        slot = slots[i]
-        weight = min(weights[slot] + 1.0, window)
-        weights[slot] = weight
-        step = np.float32(1.0 / weight)
-        row = i if many else 0
-        for t in range(means.shape[1]):
-            means[slot, t] += step * (rows[row, t] - means[slot, t])
-
-
-@kernel
-def _unit(means: Float32, slots: Int64, out: Float32) -> None:
-    """Copy rows at length 1; a slot of -1, or a mean of zero, gives zeros."""
-    for i in range(len(slots)):
-        slot = slots[i]
-        if slot < 0:
-            continue
-        square = np.float32(0.0)
-        for t in range(means.shape[1]):
-            square += means[slot, t] * means[slot, t]
-        if square > 0.0:
-            scale = np.float32(1.0) / np.sqrt(square)
-            for t in range(means.shape[1]):
-                out[i, t] = means[slot, t] * scale
+_SPARE = 64  # one label in so many is evicted beyond need, so that not every call evicts
+_PLACE = 12 / 0.35 + 8  # bytes of an id in `Slots`, at most
 
 
 class Changes(NamedTuple):
@@ -56,6 +32,11 @@ class Changes(NamedTuple):
     ids: Int64
     vectors: Float32
     removed: Int64
+
+
+def labels_within(capacity_bytes: int, dimension: int) -> int:
+    """How many prototypes of so many floats fit into `capacity_bytes`; at least one."""
+    return max(1, int(capacity_bytes / (row_bytes(dimension) + _PLACE)))
 
 
 class Prototypes:
@@ -73,6 +54,13 @@ class Prototypes:
         Positives that a mean remembers, at least 1.
     capacity : int
         Labels to make room for at the start; it grows by doubling.
+    capacity_bytes : int or None
+        Memory beyond which the labels with the fewest positives, and of those the ones not taught
+        for longest, are evicted and counted; None: no limit.
+    least_move : float
+        A changed label is drained once the cosine between its mean and the one last drained may
+        have fallen below 1 - `least_move`. How far it turned is summed up, so it may be drained
+        earlier than that, never later.
 
     Examples
     --------
@@ -82,18 +70,32 @@ class Prototypes:
     [[0.7070000171661377, 0.7070000171661377]]
     """
 
-    def __init__(self, dimension: int, *, window: float = 200.0, capacity: int = 0) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        window: float = 200.0,
+        capacity: int = 0,
+        capacity_bytes: int | None = None,
+        least_move: float = 0.0,
+    ) -> None:
         if dimension < 1:
             raise ValueError(f"dimension must be at least 1, not {dimension}")
         if not window >= 1:
             raise ValueError(f"window must be at least 1 positive, not {window}")
-        self._dimension, self._window = dimension, float(window)
+        if not 0 <= least_move < 1:
+            raise ValueError(f"least_move must be at least 0 and below 1, not {least_move}")
+        if capacity_bytes is not None and capacity_bytes < 1:
+            raise ValueError(f"capacity_bytes must be at least 1, not {capacity_bytes}")
+        self._dimension, self._window = dimension, np.float32(window)
+        self._least = np.float32(math.acos(1 - least_move))
+        self._most = None if capacity_bytes is None else labels_within(capacity_bytes, dimension)
         self._slots = Slots()
-        self._means = np.empty((capacity, dimension), np.float32)
-        self._weights = np.empty(capacity, np.float32)
-        # As ordered sets: first changed, first drained.
-        self._dirty: dict[int, None] = {}
-        self._removed: dict[int, None] = {}
+        self._rows = room(capacity, dimension)
+        self._taught = self._evicted = 0
+        self._order = np.empty(0, np.int64)  # changed ids, first changed first
+        self._changed = 0
+        self._removed: dict[int, None] = {}  # an ordered set
 
     @property
     def dimension(self) -> int:
@@ -110,16 +112,21 @@ class Prototypes:
 
     @property
     def pending(self) -> int:
-        """Labels changed or retired since they were last drained."""
-        return len(self._dirty) + len(self._removed)
+        """Labels to be drained: those that moved far enough, and the removed."""
+        return self._changed + len(self._removed)
+
+    @property
+    def evicted(self) -> int:
+        """Labels evicted, in all, because memory was full."""
+        return self._evicted
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes held, spare rows included; the dirty set, which is drained, is not counted."""
-        return self._means.nbytes + self._weights.nbytes + self._slots.bytes
+        """Bytes held, spare rows included; the changes, which are drained, are not counted."""
+        return sum(int(part.nbytes) for part in self._rows) + self._slots.bytes
 
     def learn(self, ids: ArrayLike, rows: ArrayLike) -> None:
-        """Learn positives.
+        """Learn positives; evict where memory is full.
 
         Parameters
         ----------
@@ -131,7 +138,8 @@ class Prototypes:
         Raises
         ------
         DimensionMismatch, ValueError
-            A row of another width, a negative id, a value not finite; nothing was changed.
+            A row of another width, a negative id, a value not finite or larger than a float16
+            holds; nothing was changed.
         """
         keys = as_ids(ids)
         given = np.asarray(rows)
@@ -139,22 +147,34 @@ class Prototypes:
             values = as_rows(given[np.newaxis], 1, self._dimension)
         else:
             values = as_rows(given, len(keys), self._dimension)
+        if max(values.max(initial=0.0), -values.min(initial=0.0)) > LARGEST:
+            raise ValueError(f"vectors must be within ±{LARGEST:g}, the largest that is kept")
         if not len(keys):
             return
         slots = self._room(keys)
-        _learn(self._means, self._weights, slots, values, self._window)
-        self._touch(keys)
+        order = self._order_room(len(keys))
+        self._changed += int(
+            learn(self._rows, slots, keys, values, self._window, self._taught, self._least, order)
+        )
+        self._taught += len(keys)
+        if self._removed:
+            for id_ in keys.tolist():
+                self._removed.pop(id_, None)
+        if self._most is not None and len(self._slots) > self._most:
+            self._evict(len(self._slots) - self._most + self._most // _SPARE)
 
     def retire(self, ids: ArrayLike) -> int:
         """Forget those that are there; return how many were."""
         keys = as_ids(ids)
-        known = [id_ for id_ in dict.fromkeys(keys.tolist()) if id_ in self._slots]
-        sources, holes = self._slots.remove(np.array(known, np.int64))
-        self._means[holes] = self._means[sources]
-        self._weights[holes] = self._weights[sources]
-        for id_ in known:
-            self._dirty.pop(id_, None)
-            self._removed[id_] = None
+        _, first = np.unique(keys, return_index=True)
+        known = keys[np.sort(first)]
+        known = known[self._slots.find(known) >= 0]
+        sources, holes = self._slots.remove(known)
+        put(self._rows, holes, self._rows, sources)
+        waiting = self._order[: self._changed]
+        left = waiting[~np.isin(waiting, known)]
+        self._order[: len(left)], self._changed = left, len(left)
+        self._removed.update(dict.fromkeys(known.tolist()))
         return len(known)
 
     def discount(self, ids: ArrayLike, factor: float) -> None:
@@ -165,17 +185,20 @@ class Prototypes:
         if not 0 <= factor <= 1:
             raise ValueError(f"factor must be between 0 and 1, not {factor}")
         slots = np.unique(self._slots.find(as_ids(ids)))
-        self._weights[slots[slots >= 0]] *= np.float32(factor)
+        self._rows.weights[slots[slots >= 0]] *= np.float32(factor)
 
     def vectors(self, ids: ArrayLike) -> Float32:
         """(n, d) float32: prototypes at length 1; zeros for an id that has none."""
-        return self._unit(self._slots.find(as_ids(ids)))
+        slots = self._slots.find(as_ids(ids))
+        out = np.zeros((len(slots), self._dimension), np.float32)
+        unit(self._rows.means, slots, out)
+        return out
 
     def weights(self, ids: ArrayLike) -> Float32:
         """(n,) float32: positives that each mean stands for, at most `window`; 0 without one."""
         slots = self._slots.find(as_ids(ids))
         out = np.zeros(len(slots), np.float32)
-        out[slots >= 0] = self._weights[slots[slots >= 0]]
+        out[slots >= 0] = self._rows.weights[slots[slots >= 0]]
         return out
 
     def drain_dirty(self, most: int | None = None) -> Changes:
@@ -184,25 +207,35 @@ class Prototypes:
         Parameters
         ----------
         most : int or None
-            Changed labels taken at most; retired ones are always all taken.
+            Changed labels taken at most; removed ones are always all taken.
         """
-        taken = list(self._dirty)[:most]
-        for id_ in taken:
-            del self._dirty[id_]
+        taken = min(self._changed, self._changed if most is None else most)
+        ids = self._order[:taken].copy()
+        self.drained(ids)
         removed = np.array(list(self._removed), np.int64)
         self._removed.clear()
-        ids = np.array(taken, np.int64)
         return Changes(ids, self.vectors(ids), removed)
+
+    def drained(self, ids: ArrayLike) -> None:
+        """Take it that an index has these labels as they are now: they have not moved since."""
+        slots = self._slots.find(as_ids(ids))
+        slots = slots[slots >= 0]
+        self._rows.turned[slots] = 0.0
+        self._rows.dirty[slots] = 0
+        waiting = self._order[: self._changed]
+        left = waiting[self._rows.dirty[self._slots.find(waiting)] == 1]
+        self._order[: len(left)], self._changed = left, len(left)
 
     def snapshot(self) -> dict[str, NDArray[np.generic]]:
         """The whole state as named arrays; a copy."""
         count = len(self)
-        return {
+        rows = {name: part[:count].copy() for name, part in self._rows._asdict().items()}
+        return rows | {
             "ids": self._slots.ids.copy(),
-            "means": self._means[:count].copy(),
-            "weights": self._weights[:count].copy(),
-            "dirty": np.array(list(self._dirty), np.int64),
+            "means": rows["means"].view(np.float16),
+            "changed": self._order[: self._changed].copy(),
             "removed": np.array(list(self._removed), np.int64),
+            "counts": np.array([self._taught, self._evicted], np.int64),
         }
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
@@ -214,32 +247,44 @@ class Prototypes:
             It is not such a state (`DimensionMismatch` where the width differs).
         """
         slots = Slots(as_ids(entry(state, "ids")))
-        means = as_rows(entry(state, "means"), len(slots), self._dimension).copy()
-        weights = as_rows(entry(state, "weights")[:, np.newaxis], len(slots), 1)[:, 0].copy()
-        dirty, removed = as_ids(entry(state, "dirty")), as_ids(entry(state, "removed"))
-        self._slots, self._means, self._weights = slots, means, weights
-        self._dirty = dict.fromkeys(dirty.tolist())
+        means = entry(state, "means")
+        as_rows(means, len(slots), self._dimension)
+        parts = {name: np.array(entry(state, name)) for name in Means._fields if name != "means"}
+        for name, part in parts.items():
+            if part.shape != (len(slots),):
+                raise ValueError(f"snapshot has {part.shape} {name} for {len(slots)} labels")
+        changed, removed = as_ids(entry(state, "changed")), as_ids(entry(state, "removed"))
+        taught, evicted = entry(state, "counts").tolist()
+        self._slots, self._rows = slots, Means(means=halves(means), **parts)
+        self._order, self._changed = changed.copy(), len(changed)
         self._removed = dict.fromkeys(removed.tolist())
+        self._taught, self._evicted = taught, evicted
 
     def _room(self, keys: Int64) -> Int64:
         before = len(self._slots)
         slots = self._slots.place(keys)
         after = len(self._slots)
         if after > before:
-            if after > len(self._means):
-                size = max(after, 2 * len(self._means), 16)
-                self._means = grown(self._means, size)
-                self._weights = np.resize(self._weights, size)
-            self._means[before:after] = 0.0
-            self._weights[before:after] = 0.0
+            size = len(self._rows.weights)
+            if after > size:
+                wanted = max(2 * size, 16)
+                made = room(max(after, min(wanted, self._most or wanted)), self._dimension)
+                put(made, slice(before), self._rows, slice(before))
+                self._rows = made
+            else:  # rows that others left behind
+                put(self._rows, slice(before, after), room(1, self._dimension), slice(1))
         return slots
 
-    def _touch(self, keys: Int64) -> None:
-        for id_ in keys.tolist():
-            self._dirty[id_] = None
-            self._removed.pop(id_, None)
+    def _order_room(self, more: int) -> Int64:
+        if self._changed + more > len(self._order):
+            made = np.empty(max(self._changed + more, 2 * len(self._order)), np.int64)
+            made[: self._changed] = self._order[: self._changed]
+            self._order = made
+        return self._order[self._changed :]
 
-    def _unit(self, slots: Int64) -> Float32:
-        out = np.zeros((len(slots), self._dimension), np.float32)
-        _unit(self._means, slots, out)
-        return out
+    def _evict(self, count: int) -> None:
+        live = len(self._slots)
+        count = min(count, live - 1)
+        worth = self._rows.weights[:live].astype(np.float64) * 2.0**32 + self._rows.touched[:live]
+        least = np.sort(np.argpartition(worth, count)[:count])
+        self._evicted += self.retire(self._slots.ids[least])

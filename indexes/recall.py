@@ -122,16 +122,24 @@ class RecallSampler:
         """
         if found.ids.shape[0] != len(queries) or found.ids.shape[1] < self._k:
             raise ValueError(f"found must be ({len(queries)}, {self._k} or more)")
+        turns = self.due(len(queries))
+        if turns:
+            cut = Hits(found.ids[turns, : self._k], found.scores[turns, : self._k])
+            self.record(cut, exact(queries[turns], self._k))
+
+    def due(self, count: int) -> list[int]:
+        """Pass over `count` queries; which of them are to be compared."""
         turns = []
         at = self._left
-        while at < len(queries):
+        while at < count:
             turns.append(at)
             at += 1 + self._gap()
-        self._left = at - len(queries)
-        if not turns:
-            return
-        cut = Hits(found.ids[turns, : self._k], found.scores[turns, : self._k])
-        for share in recall(cut, exact(queries[turns], self._k)).tolist():
+        self._left = at - count
+        return turns
+
+    def record(self, found: Hits, truth: Hits) -> None:
+        """Take in the answers to the same queries, (n, k) each, the index's and the exact one."""
+        for share in recall(found, truth).tolist():
             self._samples += 1
             self._mean += (share - self._mean) / min(self._samples, self._memory)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from indexes.base import PAD, Float32, Int64
+from indexes.base import Float32, Int64
+from indexes.table import Table
 
 
 class Slots:
@@ -26,7 +27,8 @@ class Slots:
     def __init__(self, ids: Int64 | None = None) -> None:
         self._ids = np.empty(0, np.int64) if ids is None else np.array(ids, np.int64)
         self._count = len(self._ids)
-        self._row = {id_: row for row, id_ in enumerate(self._ids.tolist())}
+        self._row = Table(self._count)
+        self._row.put(self._ids, np.arange(self._count))
         if len(self._row) != self._count:
             raise ValueError("ids repeat")
 
@@ -34,7 +36,7 @@ class Slots:
         return self._count
 
     def __contains__(self, id_: int) -> bool:
-        return id_ in self._row
+        return bool(self._row.find(np.array([id_], np.int64))[0] >= 0)
 
     @property
     def ids(self) -> Int64:
@@ -43,28 +45,19 @@ class Slots:
 
     def find(self, ids: Int64) -> Int64:
         """The rows of `ids`, -1 for those that have none."""
-        get = self._row.get
-        return np.array([get(id_, PAD) for id_ in ids.tolist()], np.int64)
+        return self._row.find(ids)
 
     def place(self, ids: Int64) -> Int64:
         """The rows of `ids`; new ids get new rows at the end."""
-        row = self._row
-        rows = np.empty(len(ids), np.int64)
-        for at, id_ in enumerate(ids.tolist()):
-            known = row.get(id_)
-            if known is None:
-                known = self._append(id_)
-            rows[at] = known
+        before = self._count
+        rows, self._count = self._row.place(ids, before)
+        if self._count > before:
+            if self._count > len(self._ids):
+                room = np.empty(max(self._count, 2 * len(self._ids), 16), np.int64)
+                room[:before] = self._ids[:before]
+                self._ids = room
+            self._ids[rows] = ids  # known ones keep theirs
         return rows
-
-    def _append(self, id_: int) -> int:
-        at = self._count
-        if at == len(self._ids):
-            self._ids = np.concatenate([self._ids, np.empty(max(16, at), np.int64)])
-        self._ids[at] = id_
-        self._row[id_] = at
-        self._count = at + 1
-        return at
 
     def remove(self, ids: Int64) -> tuple[Int64, Int64]:
         """Forget those of `ids` that are there.
@@ -80,18 +73,17 @@ class Slots:
         left = self._count - len(doomed)
         holes = doomed[doomed < left]
         sources = np.setdiff1d(np.arange(left, self._count), doomed, assume_unique=True)
-        for id_ in self._ids[doomed].tolist():
-            del self._row[id_]
+        self._row.drop(self._ids[doomed])
         moved = self._ids[sources]
         self._ids[holes] = moved
-        self._row.update(zip(moved.tolist(), holes.tolist(), strict=True))
+        self._row.put(moved, holes)
         self._count = left
         return sources, holes
 
     @property
     def bytes(self) -> int:
-        """Memory of the map, in bytes, roughly: a dict entry and its two ints are about 150."""
-        return self._ids.nbytes + 150 * len(self._row)
+        """Memory of the map, in bytes: 25 to 42 an id."""
+        return self._ids.nbytes + self._row.nbytes
 
 
 def grown(rows: Float32, count: int) -> Float32:

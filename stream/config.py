@@ -197,6 +197,12 @@ class Index(_Section):
     """Labels up to which `auto` searches exactly."""
     sync_events: int = Field(256, ge=1)
     """Learnt events between updates of the index from the prototypes."""
+    background: bool = True
+    """Whether a large index is built beside the learner. Off, it is built by the learner, which
+    stalls, but the same events then leave the same state to the bit."""
+    capacity_bytes: int | None = Field(None, ge=1)
+    """Bytes of label prototypes at most; beyond it the least useful labels leave the index. None
+    for no limit."""
 
 
 class Checkpoint(_Section):

@@ -2,26 +2,34 @@
 
 The prototypes are the truth, the index a cache of them. It is brought up to date every
 `index.sync_events` learnt events, counted over the model's life; a label's first prototype is
-searchable at once. `auto` picks the kind anew as the label space grows.
+searchable at once. `auto` picks the kind anew as the label space grows. A GPU that is missing or
+fails is warned of once; an index on the CPU, filled from the prototypes, takes over for good.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from indexes import factory
 from indexes.base import LabelIndex
-from indexes.extras import DeviceMissing, ExtraNeeded
+from indexes.extras import DeviceLost, DeviceMissing, ExtraNeeded
 from indexes.prototypes import Prototypes
 from stream.config import Index
-from stream.errors import MissingExtra, SettingError
+from stream.errors import MissingExtra
 from stream.labels import LabelSpace
 from stream.learn.model import Near
-from stream.types import Float32
+from stream.types import Float32, Int64
 
+_log = logging.getLogger(__name__)
+
+# A prototype goes to the index once its cosine with what is there may have fallen by so much; more
+# would cost recall of the ten nearest where labels have few events.
+_LEAST_MOVE = 0.002
 _SAMPLE = 16  # one chunk in so many asks the index all the same, to see whether it pays by now
 _DISCOUNT = 0.25  # what an alarm leaves of a prototype's weight
 
@@ -33,23 +41,20 @@ def require(settings: Index) -> None:
     ------
     MissingExtra
         Its package is not installed; the message names the extra.
-    SettingError
-        It asks for a device that is not there.
     """
     if settings.kind != "flat":
         kind = "faiss_cpu" if settings.kind == "auto" else settings.kind
-        _make(kind, settings.dimension).close()
+        with suppress(DeviceMissing, DeviceLost):  # then the CPU does
+            _make(kind, settings.dimension, settings.background).close()
 
 
-def _make(kind: str, dimension: int) -> LabelIndex:
+def _make(kind: str, dimension: int, background: bool) -> LabelIndex:
     try:
-        return factory.make(kind, dimension)
+        return factory.make(kind, dimension, background=background)
     except ExtraNeeded as error:
         raise MissingExtra(
             f"the {kind} index (index.kind=flat does without it)", error.extra
         ) from error
-    except DeviceMissing as error:
-        raise SettingError("index.kind", kind, str(error)) from error
 
 
 def pays(settings: Index, worth: float | None) -> bool:
@@ -75,9 +80,12 @@ class Retrieval:
 
     def __init__(self, settings: Index, dimension: int) -> None:
         self.settings = settings
-        self.prototypes = Prototypes(dimension)
-        self._choice = factory.choose(settings.kind, 0, dimension, settings.flat_limit)
-        self.index = _make(self._choice.kind, dimension)
+        self.prototypes = Prototypes(
+            dimension, capacity_bytes=settings.capacity_bytes, least_move=_LEAST_MOVE
+        )
+        self._failure: Exception | None = None  # of the device, which is not used after that
+        self._choice = self._choose()
+        self.index = self._filled()
         self._since = 0
 
     @property
@@ -89,7 +97,11 @@ class Retrieval:
         """The nearest prototypes of embedded rows; None when there are none."""
         if not len(self.index) or not self.settings.neighbours:
             return None
-        found = self.index.search(embedded, self.settings.neighbours)
+        try:
+            found = self.index.search(embedded, self.settings.neighbours)
+        except DeviceLost as error:  # the learner, which owns the prototypes, puts it right
+            self._give_up(error)
+            return None
         slots = [labels.slot_of_id(identity) for identity in found.ids.ravel().tolist()]
         return Near(
             np.array(slots, np.int32).reshape(found.ids.shape),
@@ -102,8 +114,10 @@ class Retrieval:
         if len(flat):
             fresh = np.unique(flat[self.prototypes.weights(flat) == 0])
             self.prototypes.learn(flat, np.repeat(embedded, [len(row) for row in ids], axis=0))
+            fresh = fresh[self.prototypes.weights(fresh) > 0]  # not evicted again
             if len(fresh):
-                self.index.upsert(fresh, self.prototypes.vectors(fresh))
+                self._change(fresh, self.prototypes.vectors(fresh))
+                self.prototypes.drained(fresh)
         before = self._since
         self._since += len(ids)
         if before // self.settings.sync_events != self._since // self.settings.sync_events:
@@ -125,26 +139,65 @@ class Retrieval:
 
     def sync(self) -> None:
         """Bring the index up to date; change its kind where the size asks for another."""
-        choice = factory.choose(
-            self.settings.kind,
-            len(self.prototypes),
-            self.prototypes.dimension,
-            self.settings.flat_limit,
-        )
+        choice = self._choose()
         shrunk = choice.kind == "flat" != self._choice.kind
         if shrunk and 2 * len(self.prototypes) > self.settings.flat_limit:
             choice = self._choice  # not to and fro about the limit
-        if choice.kind != self._choice.kind:
-            made, old = _make(choice.kind, self.prototypes.dimension), self.index
-            self._fill(made)
-            self.index = made  # whole before anyone sees it
-            old.close()
-        self._choice = choice
+        kind, self._choice = self._choice.kind, choice
+        if choice.kind != kind:
+            self._replace()
         ids, vectors, removed = self.prototypes.drain_dirty()
-        if len(removed):
-            self.index.remove(removed)
-        if len(ids):
-            self.index.upsert(ids, vectors)
+        self._change(ids, vectors, removed)
+
+    def _change(self, ids: Int64, vectors: Float32, removed: Int64 | None = None) -> None:
+        """Bring changes to the index, or the whole of the prototypes where the device is lost."""
+        if self._choice.kind == "faiss_gpu" and self._failure is not None:  # met by a search
+            self._replace()
+            return
+        try:
+            if removed is not None and len(removed):
+                self.index.remove(removed)
+            if len(ids):
+                self.index.upsert(ids, vectors)
+        except DeviceLost as error:
+            self._give_up(error)
+            self._replace()
+
+    def _give_up(self, error: Exception) -> None:
+        """Use no device any more; said once."""
+        if self._failure is None:
+            self._failure = error
+            _log.warning("%s; label prototypes are searched on the CPU from now on", error)
+
+    def _choose(self) -> factory.Choice:
+        settings, lost = self.settings, self._failure is not None
+        choice = factory.choose(
+            "auto" if lost else settings.kind, len(self.prototypes), self.prototypes.dimension,
+            settings.flat_limit, False if lost else None,
+        )  # fmt: skip
+        return choice._replace(reason=f"{choice.reason} ({self._failure}.)") if lost else choice
+
+    def _filled(self) -> LabelIndex:
+        """An index of the kind that was chosen, with all prototypes; on the CPU if need be."""
+        try:
+            made = _make(self._choice.kind, self.prototypes.dimension, self.settings.background)
+            try:
+                self._fill(made)
+            except DeviceLost:
+                made.close()
+                raise
+        except (DeviceMissing, DeviceLost) as error:
+            self._give_up(error)
+            self._choice = self._choose()
+            return self._filled()
+        return made
+
+    def _replace(self) -> None:
+        if self._failure is not None:
+            self._choice = self._choose()
+        made, old = self._filled(), self.index
+        self.index = made  # whole before anyone sees it
+        old.close()
 
     def arrays(self) -> dict[str, Any]:
         """The state by name."""
@@ -156,18 +209,13 @@ class Retrieval:
         """Replace the state by one that `arrays` gave; another kind of index is filled anew."""
         self._since = int(arrays["retrieval.since"][0])
         self.prototypes.restore(_under(arrays, "prototypes."))
-        self._choice = factory.choose(
-            self.settings.kind,
-            len(self.prototypes),
-            self.prototypes.dimension,
-            self.settings.flat_limit,
-        )
+        self._choice = self._choose()
         self.index.close()
-        self.index = _make(self._choice.kind, self.prototypes.dimension)
-        if kind == self.index.kind:
+        if kind == self._choice.kind != "faiss_gpu":
+            self.index = _make(kind, self.prototypes.dimension, self.settings.background)
             self.index.restore(_under(arrays, "index."))
         else:
-            self._fill(self.index)
+            self.index = self._filled()
 
     def _fill(self, index: LabelIndex) -> None:
         every = self.prototypes.ids

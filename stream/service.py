@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from indexes.warm import warm as warm_index
 from stream import state
 from stream.checkpoint import SnapshotStore
 from stream.clock import SystemClock
@@ -63,6 +64,7 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
         _known(local)
     _say("braid: loading the compiled kernels (the first start compiles them)")
     warm()
+    warm_index()
     clock, metrics = SystemClock(), Metrics()
     apart = settings.serve.enabled and settings.serve.process
     publisher = (SharedPublisher if apart else Publisher)(settings.serve.view_s, clock, metrics)

@@ -25,10 +25,12 @@ def evaluate(
     settings: Settings, folders: list[Path], limit: int, text: bool, names: Any, json: bool
 ) -> int:
     """Score folders prequentially; JSON lines, or a table."""
+    from indexes.warm import warm as warm_index
     from stream.evaluate import Task, score_all
     from stream.learn.warmup import warm
 
     warm()  # compiling is not the stream's time
+    warm_index()
     rows = []
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         for folder in folders:

@@ -1,18 +1,18 @@
-"""Measures flat and faiss_cpu in one run: recall, latency, updates, and their ratios.
+"""The prototype index beside faiss' own IVF: recall, latency, builds, updates, memory.
 
-    python tests/bench/bench_index.py --labels 10000 100000 --dimension 256
+    python tests/bench/bench_index.py --labels 100000 1000000 --out tests/bench/results
 
-The vectors are clustered and of length 1, as prototypes are; queries are vectors with noise.
+Vectors are clustered and of length 1, as prototypes are; queries are vectors with noise. Both
+indexes hold the same vectors and answer the same queries in one run; `faiss` is IVF with float16
+vectors, trained at once, and probes as many lists as it takes for the recall that ours has.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,153 +22,245 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from indexes.base import Hits, LabelIndex
+from indexes.base import Hits
 from indexes.faiss_cpu import FaissCpu
-from indexes.flat import Flat
 from indexes.recall import recall
+from tests.bench.machine import describe
 
 K = 10
 CLUSTER = 50  # labels of a cluster
 QUERIES = 256
-UPDATED = 2_560  # vectors in all
-TOGETHER = 256  # vectors in one update
+UPDATED = 40_000  # vectors in all
+TOGETHER = 1_000  # vectors in one update
+FILL = 10_000
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def draw(labels: int, dimension: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Prototypes (labels, d) and queries (QUERIES, d): noise as long as what it is added to."""
+def draw(labels: int, dimension: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Prototypes (labels, d) and queries (QUERIES, d).
+
+    `spread` is the noise of a label about the middle of its cluster, by that middle's length.
+    """
     rng = np.random.default_rng(seed)
     middles = rng.standard_normal((max(1, labels // CLUSTER), dimension), np.float32)
     rows = rng.standard_normal((labels, dimension), np.float32)
+    rows *= np.float32(spread)
     rows += middles[rng.integers(0, len(middles), labels)]
     noise = rng.standard_normal((QUERIES, dimension), np.float32)
-    return unit(rows), unit(rows[rng.integers(0, labels, QUERIES)] + noise)
+    queries = unit(rows[rng.integers(0, labels, QUERIES)] + np.float32(spread) * noise)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows, queries
 
 
-def median_ms(work: Callable[[int], object], rounds: int) -> float:
-    """Milliseconds of `work(round)`, the median; two rounds before it do not count."""
-    times = []
-    for at in range(-2, rounds):
+def latencies(search: Callable[[np.ndarray], object], queries: np.ndarray, seconds: float,
+              running: Callable[[], bool] = lambda: True) -> np.ndarray:  # fmt: skip
+    """Milliseconds of each query alone, one after another, for so long."""
+    times, end, at = [], time.perf_counter() + seconds, 0
+    while time.perf_counter() < end and running():
         start = time.perf_counter()
-        work(at)
-        times.append(time.perf_counter() - start)
-    return 1_000 * statistics.median(times[2:])
+        search(queries[at % QUERIES : at % QUERIES + 1])
+        times.append(1e3 * (time.perf_counter() - start))
+        at += 1
+    return np.array(times[QUERIES // 4 :] if len(times) > QUERIES else times)
 
 
-def measure(
-    index: LabelIndex, rows: np.ndarray, queries: np.ndarray, seed: int, rounds: int
-) -> dict[str, Any]:
-    """Figures of one index over `rows`."""
-    start = time.perf_counter()
-    index.upsert(np.arange(len(rows)), rows)
-    build_s = time.perf_counter() - start
-
-    def single(at: int) -> Hits:
-        where = at % QUERIES
-        return index.search(queries[where : where + 1], K)
-
-    def batch(at: int) -> Hits:
-        where = 16 * (at % (QUERIES // 16))
-        return index.search(queries[where : where + 16], K)
-
-    figures = {
-        "build_s": build_s,
-        "single_ms": median_ms(single, 4 * rounds),
-        "batch16_ms": median_ms(batch, rounds),
+def quantiles(times: np.ndarray, name: str) -> dict[str, float]:
+    if not len(times):
+        return {}
+    return {
+        f"{name}_p50_ms": float(np.median(times)),
+        f"{name}_p99_ms": float(np.quantile(times, 0.99)),
     }
-    rng = np.random.default_rng(seed)
-    ids = rng.integers(0, len(rows), UPDATED)
-    moved = unit(rows[ids] + 0.1 * rng.standard_normal((UPDATED, rows.shape[1]), np.float32))
+
+
+def during(
+    index: FaissCpu, queries: np.ndarray, work: Callable[[], None], name: str
+) -> dict[str, float]:
+    """Latency while `work`, a build, runs in another thread."""
+    builder = threading.Thread(target=work)
     start = time.perf_counter()
-    for at in range(0, UPDATED, TOGETHER):
-        index.upsert(ids[at : at + TOGETHER], moved[at : at + TOGETHER])
+    builder.start()
+    times = latencies(lambda query: index.search(query, K), queries, 120, builder.is_alive)
+    builder.join()
+    return {**quantiles(times, name), f"{name}_s": time.perf_counter() - start}
+
+
+def ours(rows: np.ndarray, queries: np.ndarray, truth: Hits, options: Any) -> dict[str, Any]:
+    """Figures of our index, which builds in the background."""
+    from indexes.background import lowest_priority
+
+    index = FaissCpu(rows.shape[1], background=True, threads=1)
+    start = time.perf_counter()
+    for at in range(0, len(rows), FILL):
+        index.upsert(np.arange(at, min(len(rows), at + FILL)), rows[at : at + FILL])
+    filled = time.perf_counter() - start
+    index.wait()
+    figures: dict[str, Any] = {
+        "index": "ours", "filled_s": filled, "built_s": time.perf_counter() - start,
+        "probes": index.probes, "generations": index.builds, "trainings": index.trainings,
+    }  # fmt: skip
+    index.rebuild()  # on all vectors, as the other is
+    figures["memory_mb"] = index.memory_bytes / 1e6
+    figures["probes"] = index.probes
+    found = index.search(queries, K)
+    figures["recall"] = float(recall(found, truth).mean())
+
+    def search(query: np.ndarray) -> Hits:
+        return index.search(query, K)
+
+    figures |= quantiles(latencies(search, queries, options.seconds), "search")
+    stop, rng = threading.Event(), np.random.default_rng(options.seed)
+
+    def update(times: list[float]) -> None:
+        while not stop.is_set():
+            ids = rng.integers(0, len(rows), TOGETHER)
+            start = time.perf_counter()
+            index.upsert(ids, rows[ids])
+            times.append(time.perf_counter() - start)
+            stop.wait(max(0.0, TOGETHER / options.rate - times[-1]))
+
+    written: list[float] = []
+    writer = threading.Thread(target=update, args=(written,))
+    writer.start()
+    figures |= quantiles(latencies(search, queries, options.seconds), "updated")
+    figures["generations_while_updated"] = index.builds - figures["generations"] - 1
+    figures["upsert_p99_ms"] = float(1e3 * np.quantile(written, 0.99))
+    stop.set()
+    writer.join()
+    index.wait()
+
+    def rebuild() -> None:
+        lowest_priority()
+        index.rebuild()
+
+    figures |= during(index, queries, rebuild, "training")
+    figures["sampled_recall"], figures["sampled"] = index.recall, index.samples
+    start = time.perf_counter()
+    for _ in range(UPDATED // TOGETHER):
+        ids = rng.integers(0, len(rows), TOGETHER)
+        index.upsert(ids, rows[ids])
     figures["updates_per_s"] = UPDATED / (time.perf_counter() - start)
+    start = time.perf_counter()
+    state = index.frozen()
+    figures["frozen_ms"] = 1e3 * (time.perf_counter() - start)
+    arrays = state.arrays()
+    figures["overlay_mb"] = sum(a.nbytes for n, a in arrays.items() if "overlay" in n) / 1e6
+    index.wait()
+    index.close()
     return figures
 
 
-def compare(labels: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """A record for each index at one size; ratios are ours over flat's."""
-    rows, queries = draw(labels, options.dimension, options.seed)
-    flat = Flat(options.dimension)
-    lists = FaissCpu(
-        options.dimension,
-        train_at=min(labels, 8_192),
-        probes=options.probes,
-        threads=options.threads,
-        seed=options.seed,
-    )
-    records = []
-    for index in (flat, lists):
-        figures = measure(index, rows, queries, options.seed, options.rounds)
-        # After the updates, which are the same for both.
-        found, truth = index.search(queries, K), flat.search(queries, K)
-        share = float(recall(found, truth).mean())
-        records.append({"labels": labels, "index": index.kind, "recall_at_10": share, **figures})
-    base = dict(records[0])
-    for record in records:
-        for name in ("single_ms", "batch16_ms", "updates_per_s"):
-            record[f"{name}_ratio"] = record[name] / base[name]
-    return records
-
-
-def about(options: argparse.Namespace) -> dict[str, Any]:
-    """What it ran on."""
+def theirs(
+    rows: np.ndarray, queries: np.ndarray, truth: Hits, aim: float, options: Any
+) -> dict[str, Any]:
+    """Figures of faiss' IVF with float16 vectors, at the recall `aim`."""
     import faiss
-    import numba
 
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
-    return {
-        "machine": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "faiss": faiss.__version__,
-        "dimension": options.dimension,
-        "probes": options.probes,
-        "threads": options.threads,
-        "seed": options.seed,
-    }
+    faiss.omp_set_num_threads(1)
+    count, width = rows.shape
+    lists = round(4 * count**0.5)
+    start = time.perf_counter()
+    centres = faiss.IndexFlatIP(width)
+    index = faiss.IndexIVFScalarQuantizer(
+        centres, width, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+    )
+    index.cp.niter, index.cp.max_points_per_centroid = options.rounds, 64
+    index.cp.min_points_per_centroid = 1
+    index.train(rows)
+    index.set_direct_map_type(faiss.DirectMap.Hashtable)
+    index.add(rows)
+    figures: dict[str, Any] = {"index": "faiss IVF fp16", "built_s": time.perf_counter() - start}
+    share, probes = 0.0, 4
+    while share < aim and probes < lists:
+        probes = min(lists, 2 * probes)
+        how = faiss.SearchParametersIVF(nprobe=probes)
+        scores, ids = index.search(queries, K, params=how)
+        share = float(recall(Hits(ids, scores), truth).mean())
+
+    def search(query: np.ndarray) -> object:
+        return index.search(query, K, params=how)
+
+    figures |= {"probes": probes, "recall": share, "memory_mb": (2 * width + 8) * count / 1e6}
+    figures |= quantiles(latencies(search, queries, options.seconds), "search")
+    rng, start = np.random.default_rng(options.seed), time.perf_counter()
+    for _ in range(10):
+        ids = rng.choice(count, TOGETHER, replace=False)
+        index.remove_ids(ids)
+        index.add_with_ids(rows[ids], ids)
+    figures["updates_per_s"] = 10 * TOGETHER / (time.perf_counter() - start)
+    return figures
+
+
+def exact(rows: np.ndarray, queries: np.ndarray) -> Hits:
+    scores = queries @ rows.T
+    ids = np.argpartition(-scores, K, axis=1)[:, :K]
+    best = np.take_along_axis(scores, ids, axis=1)
+    order = np.argsort(-best, axis=1)
+    return Hits(np.take_along_axis(ids, order, 1), np.take_along_axis(best, order, 1))
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """The records as Markdown, one row a figure."""
+    names = list(dict.fromkeys(name for record in records for name in record))
+    lines = [
+        "| figure | " + " | ".join(str(r["index"]) for r in records) + " |",
+        "|---" * (len(records) + 1) + "|",
+    ]
+    for name in names:
+        if name != "index":
+            cells = [_cell(record.get(name)) for record in records]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return (
+        f"{value:,.3f}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--labels", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--labels", type=int, nargs="+", default=[100_000])
     parser.add_argument("--dimension", type=int, default=256)
-    parser.add_argument("--probes", type=int, help="lists searched; default: as the index has it")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=32)
+    parser.add_argument("--spread", type=float, nargs="+", default=[0.6, 1.0])
+    parser.add_argument("--rate", type=float, default=6_000, help="updates/s beside the searches")
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of k-means of the peer")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--out", type=Path, help="folder for index.json and index.md")
     options = parser.parse_args(arguments)
-    if options.json:
-        print(json.dumps(about(options)))
-    else:
-        print(" · ".join(f"{name} {value}" for name, value in about(options).items()))
-        print(
-            f"{'labels':>9} {'index':<10} {'recall@10':>9} {'1 query':>10} {'16':>10} "
-            f"{'updates/s':>10} {'build':>8}   against flat: 1, 16, updates"
-        )
+    records = []
     for labels in options.labels:
-        for record in compare(labels, options):
-            print(json.dumps(record) if options.json else line(record))
-
-
-def line(record: dict[str, Any]) -> str:
-    """A record for people."""
-    return (
-        f"{record['labels']:>9,} {record['index']:<10} {record['recall_at_10']:>9.3f} "
-        f"{record['single_ms']:>7.3f} ms {record['batch16_ms']:>7.3f} ms "
-        f"{record['updates_per_s']:>10,.0f} {record['build_s']:>6.2f} s   "
-        f"{record['single_ms_ratio']:.2f}, {record['batch16_ms_ratio']:.2f}, "
-        f"{record['updates_per_s_ratio']:.2f}"
-    )
+        for spread in options.spread:
+            rows, queries = draw(labels, options.dimension, spread, options.seed)
+            truth = exact(rows, queries)
+            case = {"labels": labels, "spread": spread}
+            records.append({**case, **ours(rows, queries, truth, options)})
+            if not options.no_peer:
+                aim = min(records[-1]["recall"], 0.999)
+                records.append({**case, **theirs(rows, queries, truth, aim, options)})
+            print(table(records[-2 + options.no_peer :]), flush=True)
+    if options.out:
+        about = describe("numpy", "numba", "faiss-cpu")
+        settings = {name: value for name, value in vars(options).items() if name != "out"}
+        whole = {"machine": about, "settings": settings, "records": records}
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "index.json").write_text(json.dumps(whole, indent=1) + "\n")
+        said = " · ".join(f"{name} {value}" for name, value in about.items())
+        (options.out / "index.md").write_text(
+            f"# The prototype index\n\n{said}\n\n{table(records)}\n"
+        )
 
 
 if __name__ == "__main__":
