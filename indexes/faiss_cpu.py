@@ -10,7 +10,6 @@ see it too, so it is set before each call rather than once.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from indexes.base import Float32, Hits, Int64
 from indexes.checks import as_ids, as_pairs, as_queries, entry, no_hits
 from indexes.extras import faiss_for
 from indexes.flat import Flat
-from indexes.gate import Gate
+from indexes.gate import Gate, Mutex
 from indexes.ivf import Lists
 from indexes.slots import Slots
 
@@ -82,7 +81,7 @@ class FaissCpu:
         self._lists: Lists | None = None
         self._slots = Slots()
         self._trained_on = 0
-        self._writer = threading.Lock()
+        self._writer = Mutex()
         self._gate = Gate()
 
     @property

@@ -60,7 +60,7 @@ class Lists:
 
     def dump(self) -> NDArray[np.uint8]:
         """The lists as bytes; a copy."""
-        return np.array(self._faiss.serialize_index(self._index), np.uint8)
+        return np.asarray(self._faiss.serialize_index(self._index), np.uint8)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)

@@ -194,13 +194,14 @@ class Prototypes:
         ids = np.array(taken, np.int64)
         return Changes(ids, self.vectors(ids), removed)
 
-    def snapshot(self) -> dict[str, NDArray[np.generic]]:
-        """The whole state as named arrays; a copy."""
+    def snapshot(self, *, copied: bool = True) -> dict[str, NDArray[np.generic]]:
+        """The whole state as named arrays: a copy, or views that change with the next call."""
         count = len(self)
+        ids, means, weights = self._slots.ids, self._means[:count], self._weights[:count]
         return {
-            "ids": self._slots.ids.copy(),
-            "means": self._means[:count].copy(),
-            "weights": self._weights[:count].copy(),
+            "ids": ids.copy() if copied else ids,
+            "means": means.copy() if copied else means,
+            "weights": weights.copy() if copied else weights,
             "dirty": np.array(list(self._dirty), np.int64),
             "removed": np.array(list(self._removed), np.int64),
         }

@@ -166,6 +166,13 @@ CATALOGUE = (
         "Slow disk, or a large model.",
     ),
     Metric(
+        "braid_snapshot_stall_seconds",
+        "histogram",
+        "seconds",
+        "Time that the stream stood still while a snapshot was begun.",
+        "About 25 ms for each GB of the process; above that the machine lacks memory or cores.",
+    ),
+    Metric(
         "braid_snapshots_total",
         "counter",
         "snapshots",

@@ -7,7 +7,7 @@ searchable at once. `auto` picks the kind anew as the label space grows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from indexes.prototypes import Prototypes
 from stream.config import Index
 from stream.errors import MissingExtra, SettingError
 from stream.labels import LabelSpace
+from stream.learn.lookup import slots_of_ids
 from stream.learn.model import Near
 from stream.types import Float32
 
@@ -90,9 +91,8 @@ class Retrieval:
         if not len(self.index) or not self.settings.neighbours:
             return None
         found = self.index.search(embedded, self.settings.neighbours)
-        slots = [labels.slot_of_id(identity) for identity in found.ids.ravel().tolist()]
         return Near(
-            np.array(slots, np.int32).reshape(found.ids.shape),
+            slots_of_ids(labels.lookup, found.ids),
             np.where(found.ids >= 0, found.scores, 0).astype(np.float32),
         )
 
@@ -148,9 +148,20 @@ class Retrieval:
 
     def arrays(self) -> dict[str, Any]:
         """The state by name."""
-        state = {f"prototypes.{name}": part for name, part in self.prototypes.snapshot().items()}
-        state |= {f"index.{name}": part for name, part in self.index.snapshot().items()}
-        return state | {"retrieval.since": np.array([self._since])}
+        return dict(self.parts())
+
+    def parts(self, copied: bool = True) -> Iterator[tuple[str, Any]]:
+        """The state by name, piece by piece; copies, or what changes with the next call.
+
+        An index on a device is left out: it is quickly filled anew, and a forked child, which
+        may be the one to ask, must not touch the device.
+        """
+        yield "retrieval.since", np.array([self._since])
+        for name, part in self.prototypes.snapshot(copied=copied).items():
+            yield f"prototypes.{name}", part
+        if self.index.kind != "faiss_gpu":
+            for name, part in self.index.snapshot().items():
+                yield f"index.{name}", part
 
     def load(self, arrays: dict[str, Any], kind: str) -> None:
         """Replace the state by one that `arrays` gave; another kind of index is filled anew."""
@@ -164,8 +175,9 @@ class Retrieval:
         )
         self.index.close()
         self.index = _make(self._choice.kind, self.prototypes.dimension)
-        if kind == self.index.kind:
-            self.index.restore(_under(arrays, "index."))
+        kept = _under(arrays, "index.")
+        if kind == self.index.kind and kept:
+            self.index.restore(kept)
         else:
             self._fill(self.index)
 

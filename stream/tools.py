@@ -124,7 +124,7 @@ def inspect(folder: Path) -> int:
         "topic_ids": meta["topic_ids"],
         "events_learnt": meta["model"]["position"],
         "learner": meta["model"]["kind"],
-        "labels": len(meta["model"]["labels"]["names"]),
+        "labels": len(snapshot.arrays["labels.ids"]),
         "index": meta["index"],
         "waiting_events": len(meta["room"]["events"]),
         "bytes": sum(array.nbytes for array in snapshot.arrays.values()),

@@ -10,6 +10,7 @@ from stream import state
 from stream.checkpoint import Snapshot, SnapshotStore
 from stream.config import Index, Learn, Settings
 from stream.errors import SnapshotError
+from stream.labels import LabelSpace
 from stream.pipeline import Item, Pipeline
 from stream.types import Example
 
@@ -44,6 +45,8 @@ def test_a_snapshot_that_does_not_fit_together_is_refused() -> None:
     pipeline = Pipeline(TINY)
     teach(pipeline, 0, 5)
     taken = state.take(pipeline, {}, {})
-    taken.meta["model"]["labels"]["names"].append("more")
-    with pytest.raises(SnapshotError, match="does not fit together"):
-        state.revive(TINY, Snapshot(taken.arrays, taken.meta))
+    more = LabelSpace()
+    for n in range(6):
+        more.add(f"l{n}")
+    with pytest.raises(SnapshotError, match="does not fit together: 6 label names for 5"):
+        state.revive(TINY, Snapshot({**taken.arrays, **more.arrays()}, taken.meta))

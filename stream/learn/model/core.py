@@ -264,7 +264,7 @@ class Model:
         if total > self.settings.small_labels and not self.extreme:
             self._become_extreme()
         self.learner.add_labels(total, self.partitioner.highest)
-        evidence = {"id": self.labels.ids[slot], "labels": total}
+        evidence = {"id": self.labels.id_of(slot), "labels": total}
         return [DriftEvent("new_label", f"label/{name}", self.position + at, evidence)]
 
     def _learn_part(
