@@ -6,6 +6,7 @@ an axis, and a snapshot is the arrays under their names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -77,6 +78,13 @@ def dump(state: tuple[AnyArray, ...], prefix: str) -> dict[str, AnyArray]:
 def restore(kind: type[T], arrays: Mapping[str, AnyArray], prefix: str) -> T:
     """The reverse of `dump`; the arrays are copied."""
     return kind(*(np.array(arrays[f"{prefix}.{name}"]) for name in _fields(kind)))
+
+
+def nbytes(specs: Specs, capacity: Mapping[str, int]) -> int:
+    """Bytes of all arrays at these capacities."""
+    return sum(
+        math.prod(_shape(spec, capacity)) * np.dtype(spec.dtype).itemsize for spec in specs.values()
+    )
 
 
 def power(need: int, least: int) -> int:

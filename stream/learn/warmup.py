@@ -12,7 +12,7 @@ from stream.config import Learn
 from stream.features import Rows
 from stream.learn.model import CHUNK, Model
 
-_TINY = Learn(small_labels=2, exemplars=256, hash_bits=10, linear_bits=10)
+_TINY = Learn(small_labels=2, exemplar_bytes=400_000, hash_bits=10, linear_bytes=16_384)
 
 
 def warm() -> None:

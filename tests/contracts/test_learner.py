@@ -19,7 +19,7 @@ from stream.learn.ranking import Scores
 KINDS = ("text", "named", "dense_named", "vector")
 SIZES = {
     "small": Learn(),
-    "extreme": Learn(small_labels=4, exemplars=256, hash_bits=12, linear_bits=12),
+    "extreme": Learn(small_labels=4, exemplar_bytes=400_000, hash_bits=12, linear_bytes=65_536),
 }
 GROUPS = 6
 Labels = list[tuple[str, ...]]

@@ -21,7 +21,7 @@ from stream.types import Example
 from tests.recovery.world import World
 
 TINY = Settings(
-    learn=Learn(small_labels=8, exemplars=256, hash_bits=10, linear_bits=10),
+    learn=Learn(small_labels=8, exemplar_bytes=400_000, hash_bits=10, linear_bytes=16_384),
     index=Index(dimension=16),
 )
 
