@@ -195,12 +195,16 @@ def capacities(labels: int, leaves: int, company: int) -> dict[str, int]:
     return {"labels": room, "leaves": power(leaves, 64), "company": min(room, company)}
 
 
-def memory(labels: int, leaves: int, company: int) -> dict[str, int]:
-    """Bytes that so many labels and leaves take, by what for."""
-    room = capacities(labels + 1, leaves + 64 * 2 * USED + _EVENT_LEAVES, company)
+def memory(labels: int, leaves: int, company: int, events: int) -> dict[str, int]:
+    """Bytes that so many labels and leaves take, by what for; `events` are observed at a time."""
+    room = capacities(labels + 1, leaves + events * 2 * USED + _EVENT_LEAVES, company)
     rows = room["company"] * row_bytes()
     every = nbytes(LABEL_SPECS, room)
-    return {"company": rows, "labels": every - rows, "leaves": nbytes(LEAF_SPECS, room)}
+    return {
+        "company": rows,
+        "labels": every - rows,
+        "leaves": nbytes(LEAF_SPECS, room) + 40 * _ROOM,
+    }
 
 
 def _deltas(rows: Any) -> list[PartitionDelta]:
