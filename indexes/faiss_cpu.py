@@ -208,12 +208,12 @@ class FaissCpu:
         trained_on = int(entry(state, "trained_on").astype(np.int64)[0])
         rows, lists = np.empty((0, self.dimension), np.float32), None
         if "lists" in state:
-            packed = state["lists"].astype(np.uint8)
+            packed = np.asarray(state["lists"], np.uint8)
             lists = Lists.load(self._faiss, packed, self.dimension, self._threads)
             if len(lists) < len(ids):
                 raise ValueError(f"snapshot has {len(ids)} ids, but {len(lists)} vectors")
         else:
-            rows = entry(state, "rows").astype(np.float32)
+            rows = np.asarray(entry(state, "rows"), np.float32)
         with self._writer:
             self._swap(ids, rows, lists, trained_on)
 

@@ -6,18 +6,12 @@ thread; others may read meanwhile, and find what was there when they began.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
+from stream.jit import kernel
 from stream.types import Int32, Int64
-
-
-class Lookup(NamedTuple):
-    """What a reader needs: `table` (2^k,) int32 of slots, -1 for none, and `ids` by slot."""
-
-    table: Int32
-    ids: Int64
 
 
 class IdTable:
@@ -50,12 +44,12 @@ class IdTable:
     @property
     def ids(self) -> Int64:
         """(n,) int64 by slot; a view."""
-        return self.lookup.ids[: self._count]
+        return self._arrays[1][: self._count]
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self.lookup.table.nbytes + self.lookup.ids.nbytes
+        return sum(array.nbytes for array in self._arrays)
 
     def find(self, identity: int) -> int:
         """The slot of an id, -1 for none."""
@@ -65,6 +59,13 @@ class IdTable:
                 return slot
             at = (at + 1) & self._mask
         return -1
+
+    def find_all(self, ids: Int64) -> Int32:
+        """The slots of many ids, of the same shape, -1 for none."""
+        out = np.full(ids.shape, -1, np.int32)
+        wanted = np.ascontiguousarray(ids, np.int64).reshape(-1)
+        _find_all(*self._arrays, wanted, out.reshape(-1))
+        return out
 
     def append(self, identity: int) -> None:
         """Give an id that is not there the next slot."""
@@ -94,4 +95,16 @@ class IdTable:
         self._mask = mask
         # Scalars of a memoryview are plain ints, and several times as fast as an array's.
         self._table, self._ids = table.data, whole.data
-        self.lookup = Lookup(table, whole)
+        self._arrays = table, whole  # together, for readers of other threads
+
+
+@kernel
+def _find_all(table: Any, ids: Any, wanted: Any, out: Any) -> None:
+    mask = len(table) - 1
+    for i in range(len(wanted)):
+        at = wanted[i] & mask
+        while table[at] >= 0:
+            if ids[table[at]] == wanted[i]:
+                out[i] = table[at]
+                break
+            at = (at + 1) & mask

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from stream import strings
-from stream.idtable import IdTable, Lookup
-from stream.types import Int64
+from stream.idtable import IdTable
+from stream.types import Int32, Int64
 
 _SAMPLE = 256  # ids of a snapshot that are computed again
 _ATTEMPTS = 64  # collisions that a name may have met, as far as the sample is asked
@@ -56,11 +56,6 @@ class LabelSpace:
         """(n,) int64: the id of each slot; a view."""
         return self._table.ids
 
-    @property
-    def lookup(self) -> Lookup:
-        """What finds many slots by their ids, see `stream.learn.lookup`; whole at any moment."""
-        return self._table.lookup
-
     def slot(self, name: str) -> int | None:
         """The slot of a label, or None when it was never seen."""
         return self._slots.get(name)
@@ -68,6 +63,10 @@ class LabelSpace:
     def slot_of_id(self, identity: int) -> int:
         """The slot that an id stands for, -1 when unknown."""
         return self._table.find(identity)
+
+    def slots_of_ids(self, ids: Int64) -> Int32:
+        """The slot of each id (any shape), -1 where unknown; for any thread."""
+        return self._table.find_all(ids)
 
     def id_of(self, slot: int) -> int:
         """The id of a slot, as a plain int."""

@@ -19,7 +19,6 @@ from indexes.prototypes import Prototypes
 from stream.config import Index
 from stream.errors import MissingExtra, SettingError
 from stream.labels import LabelSpace
-from stream.learn.lookup import slots_of_ids
 from stream.learn.model import Near
 from stream.types import Float32
 
@@ -92,7 +91,7 @@ class Retrieval:
             return None
         found = self.index.search(embedded, self.settings.neighbours)
         return Near(
-            slots_of_ids(labels.lookup, found.ids),
+            labels.slots_of_ids(found.ids),
             np.where(found.ids >= 0, found.scores, 0).astype(np.float32),
         )
 

@@ -103,7 +103,7 @@ def _model(
 
 
 def revive(settings: Settings, snapshot: Snapshot) -> Pipeline:
-    """A pipeline that goes on where the snapshot was taken."""
+    """A pipeline that goes on where the snapshot was taken; it takes the arrays over."""
     pipeline = Pipeline(settings)
     meta, arrays = snapshot.meta, dict(snapshot.arrays)
     try:

@@ -44,7 +44,10 @@ def dump(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def load(model: Model, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-    """Replace the state of a fresh model; capacities are the snapshot's, not the settings'."""
+    """Replace the state of a fresh model; capacities are the snapshot's, not the settings'.
+
+    The model takes the arrays over: they change as it learns.
+    """
     model.position = meta["position"]
     model.dimension = meta["dimension"]
     model.labels.load(arrays)

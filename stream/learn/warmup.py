@@ -38,6 +38,7 @@ def warm() -> None:
         model.predict(rows)
         model.freeze().predict(rows)
         model.embed(rows)
+        model.labels.slots_of_ids(model.labels.ids)
 
 
 def _teach(model: Model, rows: Rows, labels: list[str]) -> None:

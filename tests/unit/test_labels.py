@@ -7,7 +7,6 @@ import pytest
 
 from stream import labels
 from stream.labels import LabelSpace, label_id
-from stream.learn.lookup import slots_of_ids
 
 
 def space(*names: str) -> LabelSpace:
@@ -121,8 +120,8 @@ def test_slots_of_many_ids_are_those_of_each(monkeypatch: pytest.MonkeyPatch) ->
     again.load(made.arrays())
     for one in (made, again):
         ids = one.ids
-        assert slots_of_ids(one.lookup, ids).tolist() == list(range(700))
+        assert one.slots_of_ids(ids).tolist() == list(range(700))
         wanted = np.array([[-1, int(ids[699])], [1 << 40, int(ids[3])]])
-        assert slots_of_ids(one.lookup, wanted).tolist() == [[-1, 699], [-1, 3]]
+        assert one.slots_of_ids(wanted).tolist() == [[-1, 699], [-1, 3]]
         assert [one.slot_of_id(int(identity)) for identity in ids] == list(range(700))
-    assert slots_of_ids(LabelSpace().lookup, np.zeros((2, 0), np.int64)).shape == (2, 0)
+    assert LabelSpace().slots_of_ids(np.zeros((2, 0), np.int64)).shape == (2, 0)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from stream.errors import SettingError
+from stream.jit import kernel
 from stream.learn.arrays import nbytes
-from stream.learn.jit import kernel
 from stream.learn.partitions.state import (
     EVENTS,
     EVICTED,
