@@ -64,7 +64,6 @@ class Child:
                 remedy="allow the process more memory and processes (vm.overcommit_memory, pids)",
             ) from None
         if self.pid == 0:
-            os.close(self._reads)
             _work(work, writes, parent)
         os.close(writes)
 
@@ -110,6 +109,8 @@ def _work(work: Callable[[Callable[[], None]], object], writes: int, parent: int
     status = 1
     try:
         gc.disable()  # no finaliser of the parent's runs here
+        os.closerange(3, writes)  # a port is not to be held open beyond the parent's life
+        os.closerange(writes + 1, os.sysconf("SC_OPEN_MAX"))
         for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when to stop
             signal.signal(number, signal.SIG_IGN)
         os.nice(_NICE)

@@ -38,6 +38,9 @@ class IdTable:
             room *= 2
         self._place(given, room)
 
+    def __reduce__(self) -> tuple[type[IdTable], tuple[Int64]]:
+        return IdTable, (self.ids.copy(),)
+
     def __len__(self) -> int:
         return self._count
 

@@ -16,10 +16,13 @@ from indexes.prototypes import Prototypes
 from stream.config import Settings
 from stream.learn import adwin, suspicion
 from stream.learn.arrays import nbytes, power
+from stream.learn.extreme import capacity
 from stream.learn.extreme.capacity import costs, exemplars_in, table_bits
+from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model import CHUNK
 from stream.learn.partitions import partitioner
 from stream.learn.partitions.company import row_bytes, rows_in
+from stream.pipeline import Pipeline
 
 LABELS_IN_LEAF = 4  # as few as partitions have on the streams that we know
 _NAME = 170  # bytes of a name of 20 letters, its id, and the maps to its slot
@@ -102,6 +105,17 @@ def plan(
         copies = 2 * sum(part.bytes for part in learner)
         seen.append(Part("views for the endpoint", "serve.enabled", 2, copies, about=True))
     return [*learner, *seen, Part("process", "", 1, _PROCESS, about=True)]
+
+
+def evicted(pipeline: Pipeline) -> dict[str, int]:
+    """Entries that gave way for lack of room in the model's life, by what they were."""
+    model, retrieval = pipeline.model, pipeline.retrieval
+    learner = model.learner
+    return {
+        "exemplars": capacity.evicted(learner.state) if isinstance(learner, ExtremeLearner) else 0,
+        "cooccurrence": model.partitioner.evicted,
+        "prototypes": 0 if retrieval is None else retrieval.evicted,
+    }
 
 
 @cache

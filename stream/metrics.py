@@ -143,6 +143,16 @@ CATALOGUE = (
         "Far below braid_labels for long: the index lags behind the prototypes.",
     ),
     Metric(
+        "braid_evicted",
+        "gauge",
+        "entries",
+        "Entries that gave way in the model's life, by what: exemplars (the oldest), cooccurrence"
+        " (company of rare labels), prototypes.",
+        "Exemplars always do once full. The others rise: raise learn.cooccurrence_bytes or"
+        " index.prototype_bytes; braid check-config says what that takes.",
+        ("what",),
+    ),
+    Metric(
         "braid_waiting_events",
         "gauge",
         "events",

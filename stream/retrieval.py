@@ -7,6 +7,7 @@ searchable at once. `auto` picks the kind anew as the label space grows.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -52,6 +53,13 @@ def _make(kind: str, dimension: int) -> LabelIndex:
         raise SettingError("index.kind", kind, str(error)) from error
 
 
+def _prototypes(settings: Index, dimension: int) -> Prototypes:
+    """Prototypes that keep to `prototype_bytes`, where they know how."""
+    bounds: dict[str, Any] = {"capacity_bytes": settings.prototype_bytes}
+    known = inspect.signature(Prototypes).parameters
+    return Prototypes(dimension, **{key: value for key, value in bounds.items() if key in known})
+
+
 def pays(settings: Index, worth: float | None) -> bool:
     """Whether to ask the index, given the share of true labels that it alone brings; None: yes."""
     return worth is None or worth >= settings.worth
@@ -75,7 +83,7 @@ class Retrieval:
 
     def __init__(self, settings: Index, dimension: int) -> None:
         self.settings = settings
-        self.prototypes = Prototypes(dimension)
+        self.prototypes = _prototypes(settings, dimension)
         self._choice = factory.choose(settings.kind, 0, dimension, settings.flat_limit)
         self.index = _make(self._choice.kind, dimension)
         self._since = 0
@@ -84,6 +92,11 @@ class Retrieval:
     def reason(self) -> str:
         """Why this kind of index, in a sentence."""
         return self._choice.reason
+
+    @property
+    def evicted(self) -> int:
+        """Prototypes that gave way for lack of room."""
+        return int(getattr(self.prototypes, "evicted", 0))
 
     def near(self, embedded: Float32, labels: LabelSpace) -> Near | None:
         """The nearest prototypes of embedded rows; None when there are none."""

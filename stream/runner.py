@@ -18,7 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from stream import state
+from stream import memory, state
 from stream.checkpoint import SnapshotStore
 from stream.clock import Clock
 from stream.codec import Codec
@@ -342,6 +342,8 @@ class Runner:
         metrics.set("braid_partitions", model.partitioner.leaves)
         metrics.set("braid_waiting_events", pipeline.room.events, what="events")
         metrics.set("braid_waiting_events", pipeline.room.labels, what="labels")
+        for what, entries in memory.evicted(pipeline).items():
+            metrics.set("braid_evicted", entries, what=what)
         metrics.set(
             "braid_index_labels", len(pipeline.retrieval.index) if pipeline.retrieval else 0
         )

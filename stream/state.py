@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from stream import forked
+from stream import forked, hugepages
 from stream.checkpoint import Snapshot, SnapshotStore
 from stream.config import Settings
 from stream.errors import SnapshotError
@@ -54,9 +55,21 @@ def begin(
             index = () if pipeline.retrieval is None else pipeline.retrieval.parts(copied=False)
             store.write_parts(itertools.chain(arrays.items(), index), meta, alive)
 
-        return forked.Child(write).wait
+        return partial(_finish, forked.Child(write), pipeline)
     taken = take(pipeline, positions, topic_ids)
     return lambda: store.write(taken)
+
+
+def _finish(child: forked.Child, pipeline: Pipeline) -> None:
+    """Wait for the child, then see that the next one costs as little."""
+    try:
+        child.wait()
+    finally:
+        model, retrieval = pipeline.model, pipeline.retrieval
+        hugepages.join(model.learner.arrays().values())
+        hugepages.join(model.partitioner.arrays().values())
+        if retrieval is not None:
+            hugepages.join(retrieval.prototypes.snapshot(copied=False).values())
 
 
 def size(pipeline: Pipeline) -> int:

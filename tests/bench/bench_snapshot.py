@@ -126,7 +126,7 @@ def measure(labels: int, folder: Path) -> dict[str, Any]:
         writer.start()
         while writer.is_alive():
             clocked.step()
-        took = time.perf_counter() - start
+        took = time.perf_counter() - start  # the joining of pages after it included
         found = clocked.taken() | {"begin_ms": 1_000 * begin, "written_s": took}
         found["pause_ms"] = found["begin_ms"] + found["longest_ms"] - out["quiet"]["longest_ms"]
         found["huge_bytes_after"] = resident()[1]

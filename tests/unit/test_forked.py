@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -94,6 +95,24 @@ def test_nothing_registered_for_the_end_runs_in_the_child(tmp_path: Path) -> Non
     client = None
     Child(lambda alive: [[] for _ in range(100_000)]).wait()
     assert not (tmp_path / "closed").exists()
+
+
+def test_a_port_of_the_parent_is_not_held_open() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        child = Child(lambda alive: time.sleep(60))
+    try:
+        end = time.monotonic() + 30
+        while True:
+            try:
+                with socket.create_connection(("127.0.0.1", port)):
+                    assert time.monotonic() < end, "the child still listens"
+            except ConnectionRefusedError:
+                break
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        with pytest.raises(SnapshotError):
+            child.wait()
 
 
 def test_locks_held_by_other_threads_are_free_in_the_child() -> None:

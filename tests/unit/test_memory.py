@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from indexes.prototypes import Prototypes
-from stream import features
+from stream import config, features
 from stream.config import Index, Learn, Serve, Settings
 from stream.errors import SettingError
 from stream.features import Rows
@@ -17,7 +19,11 @@ from stream.labels import LabelSpace
 from stream.learn.extreme.capacity import weigh
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model import Model
-from stream.memory import Part, plan
+from stream.memory import Part, evicted, plan
+from stream.pipeline import Item, Pipeline
+from stream.tools import check
+from stream.types import Example
+from tests.recovery.world import World
 
 SIZES = [
     (600, Learn(exemplar_bytes=400_000, hash_bits=10, linear_bytes=16_384)),
@@ -123,3 +129,51 @@ def test_long_vectors_keep_fewer_exemplars_instead_of_more_memory() -> None:
     parts = by_name(plan(Settings(), 1_000, width=50_000))
     assert parts["exemplars"].entries == 512
     assert parts["exemplars"].bytes <= 150_000_000
+
+
+def test_too_little_room_evicts_and_counts_and_goes_on() -> None:
+    learn = Learn(
+        small_labels=4,
+        exemplar_bytes=400_000,
+        hash_bits=12,
+        linear_bytes=65_536,
+        cooccurrence_bytes=20_000,
+    )
+    pipeline = Pipeline(Settings(learn=learn, index=Index(dimension=16)))
+    for turn in range(2):
+        for n in range(200):
+            labels = (f"l{n}", f"m{n}", "common")
+            words = f"word{n} other{n}"
+            pipeline.step([Item(Example(f"{turn}-{n}", text=words, labels=labels))])
+    gone = evicted(pipeline)
+    assert gone["exemplars"] == 400 - 256
+    assert gone["cooccurrence"] >= 401 - 64
+    asked = pipeline.step([Item(Example("x", text="word199 other199"))])
+    assert {one.label for one in asked.predictions[0].top[:3]} == {"l199", "m199", "common"}
+
+
+def test_check_config_prints_json_and_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    check(Settings(), 50_000, 0)
+    said = capsys.readouterr()
+    body = orjson.loads(said.out)
+    assert body["learn"]["top_k"] == 10
+    planned = body["memory"]
+    assert planned["labels"] == 50_000
+    assert planned["bytes"] == sum(part["bytes"] for part in planned["parts"])
+    for part in planned["parts"]:
+        assert part["name"] in said.err
+        assert f"{part['bytes']:,}" in said.err
+    named = {part["setting"] for part in planned["parts"]} - {""}
+    assert named <= set(config.names())
+    assert {f"learn.{one}_bytes" for one in ("exemplar", "linear", "cooccurrence")} < named
+
+
+def test_what_gave_way_is_a_metric(tmp_path: Path) -> None:
+    world = World(tmp_path, learn={"small_labels": 8})
+    world.produce(300)
+    member = world.member()
+    member.finish()
+    member.runner._report(force=True)
+    found = member.metrics.registry.get_sample_value("braid_evicted", {"what": "exemplars"})
+    assert found == member.runner.pipeline.model.learner.events - 256 > 0
+    member.crash()

@@ -299,7 +299,7 @@ def test_capped_company_comes_back_from_a_snapshot_and_goes_on_the_same() -> Non
     events, _, _ = drawn(1)
     one, other = make(LABELS, 64), Partitioner(64)
     observe(one, events[:2_000])
-    other.load(one.arrays())
+    other.load({name: np.array(array) for name, array in one.arrays().items()})
     assert observe(one, events[2_000:4_000]) == observe(other, events[2_000:4_000])
     check(other)
     assert other.evicted == one.evicted > 0

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from stream.errors import SettingError
 from stream.learn.extreme.scratch import scratch
-from stream.learn.extreme.state import DENSE_WINDOW, capacities, make, naming
+from stream.learn.extreme.state import DENSE_WINDOW, STORED, Extreme, capacities, make, naming
 
 EXEMPLARS_LEAST = 256
 TABLE_LEAST, TABLE_MOST = 10, 28  # log2 of weights
@@ -80,6 +80,12 @@ def table_bits(budget: int) -> int:
         least = each << TABLE_LEAST
         raise SettingError("learn.linear_bytes", budget, f"write at least {least:_}")
     return min(bits, TABLE_MOST)
+
+
+def evicted(state: Extreme) -> int:
+    """Exemplars that gave way to newer ones so far."""
+    room = len(state.exemplars.n)
+    return max(0, int(state.sizes[STORED]) - room)
 
 
 def _power_in(count: int) -> int:
