@@ -209,13 +209,16 @@ class Prototypes:
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Replace the state by that of `snapshot`; learning goes on to the bit.
 
+        Takes the arrays over where they can be written to.
+
         Raises
         ------
         ValueError
             It is not such a state (`DimensionMismatch` where the width differs).
         """
         slots = Slots(as_ids(entry(state, "ids")))
-        means = as_rows(entry(state, "means"), len(slots), self._dimension).copy()
+        means = as_rows(entry(state, "means"), len(slots), self._dimension)
+        means = np.require(means, requirements="W")
         weights = as_rows(entry(state, "weights")[:, np.newaxis], len(slots), 1)[:, 0].copy()
         dirty, removed = as_ids(entry(state, "dirty")), as_ids(entry(state, "removed"))
         self._slots, self._means, self._weights = slots, means, weights

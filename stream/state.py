@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -119,20 +120,30 @@ def revive(settings: Settings, snapshot: Snapshot) -> Pipeline:
     """A pipeline that goes on where the snapshot was taken; it takes the arrays over."""
     pipeline = Pipeline(settings)
     meta, arrays = snapshot.meta, dict(snapshot.arrays)
-    try:
-        persist.load(pipeline.model, arrays, meta["model"])
-    except (KeyError, ValueError) as error:
-        raise SnapshotError(
-            f"the snapshot does not fit together: {error}",
-            remedy="restore an earlier one, or start with an empty folder",
-        ) from error
-    pipeline.featurizer.load(meta["featurizer"])
-    pipeline.room.load(meta["room"])
-    if meta["index"] is not None:
-        dimension = meta["model"]["width"] or meta["model"]["dimension"]
-        pipeline.retrieval = Retrieval(settings.index, dimension)
-        pipeline.retrieval.load(arrays, meta["index"])
+    with ThreadPoolExecutor(1, "index") as pool:  # beside the model: it takes about as long
+        index = pool.submit(_retrieval, settings, arrays, meta)
+        try:
+            persist.load(pipeline.model, arrays, meta["model"])
+        except (KeyError, ValueError) as error:
+            raise SnapshotError(
+                f"the snapshot does not fit together: {error}",
+                remedy="restore an earlier one, or start with an empty folder",
+            ) from error
+        pipeline.featurizer.load(meta["featurizer"])
+        pipeline.room.load(meta["room"])
+        pipeline.retrieval = index.result()
     return pipeline
+
+
+def _retrieval(
+    settings: Settings, arrays: dict[str, Any], meta: Mapping[str, Any]
+) -> Retrieval | None:
+    """The prototypes and their index, None where there was none."""
+    if meta["index"] is None:
+        return None
+    made = Retrieval(settings.index, meta["model"]["width"] or meta["model"]["dimension"])
+    made.load(arrays, meta["index"])
+    return made
 
 
 def positions(snapshot: Snapshot) -> dict[TopicPartition, int]:
