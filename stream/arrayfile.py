@@ -1,13 +1,15 @@
 """One array in one .npy file with a checksum, written and read in pieces.
 
 The checksum is of the header and of each piece's checksum, so that pieces can be read and
-checked by several threads at once: hashing takes longer than reading does.
+checked by several threads at once. A piece has a CRC, which finds what disks damage and costs a
+fifth of what a hash does.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 _PIECE = 1 << 24
-_SIZE = 16  # bytes of a checksum
+_SIZE = 16  # bytes of the checksum of all
 
 
 class Damaged(Exception):
@@ -103,7 +105,7 @@ def _fill(path: Path, piece: memoryview, at: int) -> bytes:
 
 
 def _digest(piece: memoryview) -> bytes:
-    return blake2b(piece, digest_size=_SIZE).digest()
+    return zlib.crc32(piece).to_bytes(4, "little")
 
 
 def _text(header: Mapping[str, Any]) -> bytes:
