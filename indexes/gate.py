@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 
 class Mutex:
-    """A plain lock, free in a forked child."""
+    """A lock for one thread at a time, which may take it again; free in a forked child."""
 
     def __init__(self) -> None:
         self.renew()
@@ -22,7 +22,7 @@ class Mutex:
 
     def renew(self) -> None:
         """Forget who holds it."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __enter__(self) -> None:
         self._lock.acquire()
