@@ -12,7 +12,6 @@ faiss (Douze et al., "The Faiss library", 2024).
 from __future__ import annotations
 
 import itertools
-import threading
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from indexes.checks import as_ids, as_pairs, as_queries, entry
 from indexes.coarse import lists_of, single
 from indexes.extras import faiss_for
 from indexes.frozen import FrozenLists, read_only
-from indexes.gate import Gate
+from indexes.gate import Gate, Mutex
 from indexes.generation import View, nothing
 from indexes.overlay import Overlay
 from indexes.watch import Watch
@@ -98,7 +97,7 @@ class FaissCpu:
         self._probes, self._trained_on, self._number = 1, 0, 0
         self._builds = self._trainings = self._epoch = 0
         self._removed: list[Int64] = []  # since the build that is under way began
-        self._writer = threading.RLock()
+        self._writer = Mutex()
         self._gate = Gate()
         self._watch = Watch() if background else None
         self._worker = Worker(self._step, "index-builder") if background else None

@@ -34,9 +34,14 @@ class Changes(NamedTuple):
     removed: Int64
 
 
+def label_bytes(dimension: int) -> float:
+    """Bytes of one label's prototype of so many floats, its place included."""
+    return row_bytes(dimension) + _PLACE
+
+
 def labels_within(capacity_bytes: int, dimension: int) -> int:
     """How many prototypes of so many floats fit into `capacity_bytes`; at least one."""
-    return max(1, int(capacity_bytes / (row_bytes(dimension) + _PLACE)))
+    return max(1, int(capacity_bytes / label_bytes(dimension)))
 
 
 class Prototypes:
@@ -226,10 +231,11 @@ class Prototypes:
         left = waiting[self._rows.dirty[self._slots.find(waiting)] == 1]
         self._order[: len(left)], self._changed = left, len(left)
 
-    def snapshot(self) -> dict[str, NDArray[np.generic]]:
-        """The whole state as named arrays; a copy."""
+    def snapshot(self, *, copied: bool = True) -> dict[str, NDArray[np.generic]]:
+        """The whole state as named arrays: a copy, or views that change with the next call."""
         count = len(self)
-        rows = {name: part[:count].copy() for name, part in self._rows._asdict().items()}
+        parts = {name: part[:count] for name, part in self._rows._asdict().items()}
+        rows = {name: part.copy() if copied else part for name, part in parts.items()}
         return rows | {
             "ids": self._slots.ids.copy(),
             "means": rows["means"].view(np.float16),

@@ -9,20 +9,22 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
+from stream import arrayfile
 from stream.errors import SnapshotError
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
+_READERS = 4  # threads; reading waits for the disk as well
 _MANIFEST = "manifest.json"
 _PREFIX = "snapshot-"
 _BESIDE = ".tmp-"
@@ -59,7 +61,30 @@ class SnapshotStore:
             ) from None
 
     def write(self, snapshot: Snapshot) -> Path:
+        """Write a snapshot as the newest; its arrays must not change meanwhile.
+
+        Raises
+        ------
+        SnapshotError
+            See `write_parts`.
+        """
+        return self.write_parts(snapshot.arrays.items(), snapshot.meta)
+
+    def write_parts(
+        self, arrays: Iterable[tuple[str, Any]], meta: Mapping[str, Any],
+        alive: Callable[[], None] = lambda: None,
+    ) -> Path:  # fmt: skip
         """Write a snapshot as the newest; older ones beyond `keep` go.
+
+        Parameters
+        ----------
+        arrays
+            Names and arrays, each asked for when those before it are written.
+        meta
+            See `Snapshot`.
+        alive
+            Called before each array, and before the snapshot is put in its place; what it raises
+            ends the writing.
 
         Raises
         ------
@@ -70,7 +95,8 @@ class SnapshotStore:
         target = self.folder / f"{_PREFIX}{number:012d}"
         beside = self.folder / f"{_BESIDE}{os.getpid()}-{number}"
         try:
-            self._write_to(beside, snapshot)
+            self._write_to(beside, arrays, meta, alive)
+            alive()
             beside.rename(target)
             _sync(self.folder)
         except OSError as error:
@@ -116,12 +142,16 @@ class SnapshotStore:
         found = [path for path in self.folder.glob(f"{_PREFIX}*") if path.is_dir()]
         return sorted((path for path in found if _number(path)), key=_number)
 
-    def _write_to(self, folder: Path, snapshot: Snapshot) -> None:
+    def _write_to(
+        self, folder: Path, arrays: Iterable[tuple[str, Any]], meta: Mapping[str, Any],
+        alive: Callable[[], None],
+    ) -> None:  # fmt: skip
         folder.mkdir()
         sums = {}
-        for name, array in snapshot.arrays.items():
-            sums[name] = _write_array(folder / f"{name}.npy", array)
-        body = {"format": FORMAT, "sums": sums, "meta": snapshot.meta}
+        for name, array in arrays:
+            alive()
+            sums[name] = arrayfile.write(folder / f"{name}.npy", array)
+        body = {"format": FORMAT, "sums": sums, "meta": meta}
         text = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         with (folder / _MANIFEST).open("wb") as file:
             file.write(_digest(text).encode() + b"\n" + text)
@@ -156,46 +186,22 @@ def read(path: Path) -> Snapshot:
             f"{path} has format {body['format']}, this release reads {FORMAT}",
             remedy="run the release that wrote it, or start with an empty folder",
         )
-    arrays = {name: _read_array(path / f"{name}.npy", sum_) for name, sum_ in body["sums"].items()}
-    return Snapshot(arrays, body["meta"])
+    return Snapshot(_read_arrays(path, body["sums"]), body["meta"])
 
 
-def _chunks(array: Any) -> Iterator[Any]:
-    # By way of uint8, since a memoryview knows neither text nor the other byte order.
-    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data if array.size else b""
-    for start in range(0, len(flat), 1 << 24):
-        yield flat[start : start + (1 << 24)]
-
-
-def _header(array: Any) -> dict[str, Any]:
-    return {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
-
-
-def _write_array(path: Path, array: Any) -> str:
-    digest = blake2b(digest_size=16)
-    with path.open("wb") as file:
-        header = _header(array)
-        np.lib.format.write_array_header_1_0(file, header)
-        digest.update(repr(sorted(header.items())).encode())
-        for chunk in _chunks(array):
-            digest.update(chunk)
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.hexdigest()
-
-
-def _read_array(path: Path, expected: str) -> Any:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except Exception as error:  # damaged bytes make numpy raise nearly anything
-        raise SnapshotError(f"{path} is damaged: {error}") from None
-    digest = blake2b(repr(sorted(_header(array).items())).encode(), digest_size=16)
-    for chunk in _chunks(array):
-        digest.update(chunk)
-    if digest.hexdigest() != expected:
-        raise SnapshotError(f"{path} is damaged: its checksum differs")
-    return array
+def _read_arrays(path: Path, sums: Mapping[str, str]) -> dict[str, Any]:
+    """All arrays, read and checked side by side."""
+    begun, arrays = {}, {}
+    with ThreadPoolExecutor(_READERS, "snapshot") as pool:
+        try:
+            for name, expected in sums.items():
+                begun[name] = arrayfile.read(path / f"{name}.npy", expected, pool)
+            for name, reading in begun.items():
+                arrays[name] = reading.done()
+        except (arrayfile.Damaged, OSError) as error:
+            pool.shutdown(cancel_futures=True)
+            raise SnapshotError(f"{path / name}.npy is damaged: {error}") from None
+    return arrays
 
 
 def _digest(text: bytes) -> str:

@@ -127,15 +127,27 @@ def topics_create(
 
 
 @app.command("check-config")
-def check_config(config: Config = None, sets: Sets = None) -> None:
-    """Check all settings and print those in force, secrets left out.
+def check_config(
+    labels: Annotated[int, typer.Option(min=1, help="Labels to plan the memory for.")] = 1_000_000,
+    width: Annotated[
+        int, typer.Option(min=0, help="Length of the vectors of events; 0 for text and features.")
+    ] = 0,
+    config: Config = None,
+    sets: Sets = None,
+) -> None:
+    """Check all settings; print those in force, secrets left out, and the memory they will take.
 
-    Example: BRAID_KAFKA__GROUP=news braid check-config
+    Settings and memory are JSON on stdout, the memory is a table on stderr too.
+
+    Example: BRAID_KAFKA__GROUP=news braid check-config --labels 1000000
     """
-    import orjson
+    from stream.errors import SettingError
+    from stream.tools import check
 
-    found = _settings(config, sets).model_dump(mode="json")
-    print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())  # noqa: T201  # the output
+    try:
+        check(_settings(config, sets), labels, width)
+    except SettingError as error:
+        _fail(str(error))
 
 
 @app.command()

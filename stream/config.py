@@ -150,12 +150,20 @@ class Learn(_Section):
     """Seed of every random choice."""
     small_labels: int = Field(512, ge=2, le=512)
     """Up to so many labels every label is a candidate; above, a shortlist."""
-    exemplars: int = Field(131_072, ge=256)
-    """Labelled events kept as exemplars in an extreme space."""
+    exemplar_bytes: int = Field(150_000_000, ge=1, le=1 << 36)
+    """Bytes of the labelled events kept as exemplars in an extreme space, and of what finds them.
+
+    As many are kept as the largest power of two that fits; the oldest give way to new ones.
+    """
     hash_bits: int = Field(22, ge=10, le=26)
-    """log2 of the feature slots in an extreme space."""
-    linear_bits: int = Field(22, ge=10, le=28)
-    """log2 of the hashed weights in an extreme space, 16 bytes each."""
+    """log2 of the feature slots in an extreme space, 16 bytes each."""
+    linear_bytes: int = Field(1 << 26, ge=1, le=1 << 32)
+    """Bytes of the hashed weights and centroids in an extreme space; a power of two is used."""
+    cooccurrence_bytes: int = Field(1_200_000_000, ge=1, le=1 << 40)
+    """Bytes of what is remembered of the company of labels, at about 260 each.
+
+    As many labels have company as the largest power of two that fits; the least frequent give way.
+    """
     waiting: int = Field(10_000, ge=0)
     """Unlabelled events kept for late labels, and late labels kept for their event."""
     waiting_bytes: int = Field(64_000_000, ge=0)
@@ -188,6 +196,8 @@ class Index(_Section):
     """Which index; `auto` picks by size and device."""
     dimension: int = Field(256, ge=8, le=4096)
     """Width of the embedding, in floats."""
+    prototype_bytes: int = Field(1 << 33, ge=1, le=1 << 40)
+    """Bytes of the prototypes; labels beyond that replace the least useful, also in the index."""
     neighbours: int = Field(10, ge=0, le=100)
     """Nearest prototypes added to each shortlist."""
     worth: float = Field(0.005, ge=0, le=1)
@@ -200,9 +210,6 @@ class Index(_Section):
     background: bool = True
     """Whether a large index is built beside the learner. Off, it is built by the learner, which
     stalls, but the same events then leave the same state to the bit."""
-    capacity_bytes: int | None = Field(None, ge=1)
-    """Bytes of label prototypes at most; beyond it the least useful labels leave the index. None
-    for no limit."""
 
 
 class Checkpoint(_Section):

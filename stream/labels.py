@@ -8,13 +8,18 @@ member's own.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
-from stream.types import Int64
+from stream import strings
+from stream.idtable import IdTable
+from stream.types import Int32, Int64
+
+_SAMPLE = 256  # ids of a snapshot that are computed again
+_ATTEMPTS = 64  # collisions that a name may have met, as far as the sample is asked
 
 
 def label_id(name: str, attempt: int = 0) -> int:
@@ -37,15 +42,19 @@ class LabelSpace:
 
     def __init__(self) -> None:
         self.names: list[str] = []
-        self.ids: list[int] = []
         self.descriptions: dict[int, str] = {}
         self.retired: set[int] = set()
         self._slots: dict[str, int] = {}
-        self._by_id: dict[int, int] = {}
+        self._table = IdTable()
         self._sorted: list[str] = []
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def ids(self) -> Int64:
+        """(n,) int64: the id of each slot; a view."""
+        return self._table.ids
 
     def slot(self, name: str) -> int | None:
         """The slot of a label, or None when it was never seen."""
@@ -53,7 +62,15 @@ class LabelSpace:
 
     def slot_of_id(self, identity: int) -> int:
         """The slot that an id stands for, -1 when unknown."""
-        return self._by_id.get(identity, -1)
+        return self._table.find(identity)
+
+    def slots_of_ids(self, ids: Int64) -> Int32:
+        """The slot of each id (any shape), -1 where unknown; for any thread."""
+        return self._table.find_all(ids)
+
+    def id_of(self, slot: int) -> int:
+        """The id of a slot, as a plain int."""
+        return int(self._table.ids[slot])
 
     def add(self, name: str) -> tuple[int, bool]:
         """The slot of a label, and whether it is new; a retired one comes back to life."""
@@ -62,13 +79,12 @@ class LabelSpace:
             self.retired.discard(slot)
             return slot, False
         attempt = 0
-        while (identity := label_id(name, attempt)) in self._by_id:
+        while self._table.find(identity := label_id(name, attempt)) >= 0:
             attempt += 1
         slot = len(self.names)
         self.names.append(name)
-        self.ids.append(identity)
         self._slots[name] = slot
-        self._by_id[identity] = slot
+        self._table.append(identity)
         return slot, True
 
     def retire(self, name: str) -> int | None:
@@ -79,19 +95,21 @@ class LabelSpace:
             self.descriptions.pop(slot, None)
         return slot
 
-    def ids_of(self, slots: Iterable[int]) -> Int64:
+    def ids_of(self, slots: Sequence[int] | Int64) -> Int64:
         """Ids of slots, (n,) int64."""
-        return np.fromiter((self.ids[slot] for slot in slots), np.int64)
+        return self.ids[np.asarray(slots, np.int64)]
 
     def ids_of_names(self, names: Iterable[str]) -> list[int]:
         """Ids of labels that are known."""
-        return [self.ids[self._slots[name]] for name in names]
+        ids = self._table.ids
+        return [int(ids[self._slots[name]]) for name in names]
 
     def with_prefix(self, prefix: str, most: int, known: int = 1 << 62) -> list[str]:
         """At most `most` names that start with `prefix`, in order, of the first `known` labels."""
         every = self._sorted  # another thread may put a newer list in its place
         if len(every) != len(self.names):
-            self._sorted = every = sorted(self.names)
+            # What was sorted before is one run, which sorting passes over.
+            self._sorted = every = sorted(every + self.names[len(every) :])
         found: list[str] = []
         for at in range(bisect_left(every, prefix), len(every)):
             if len(found) == most or not every[at].startswith(prefix):
@@ -100,18 +118,37 @@ class LabelSpace:
                 found.append(every[at])
         return found
 
-    def state(self) -> dict[str, Any]:
-        """The whole state as plain JSON values; ids follow from names and their order."""
+    def arrays(self) -> dict[str, Any]:
+        """The whole state by name; a copy."""
+        described = sorted(self.descriptions.items())
         return {
-            "names": list(self.names),  # a snapshot is written while more come
-            "retired": sorted(self.retired),
-            "descriptions": [[slot, text] for slot, text in sorted(self.descriptions.items())],
+            "labels.ids": self.ids.copy(),
+            "labels.retired": np.array(sorted(self.retired), np.int32),
+            "labels.described": np.array([slot for slot, _ in described], np.int32),
+            **strings.pack("labels.names", self.names),
+            **strings.pack("labels.descriptions", [text for _, text in described]),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Replace the state by one that `state` gave."""
-        self.__init__()  # type: ignore[misc]  # start anew, in place
-        for name in state["names"]:
-            self.add(name)
-        self.retired = set(state["retired"])
-        self.descriptions = dict(state["descriptions"])
+    def load(self, arrays: Mapping[str, Any]) -> None:
+        """Replace the state by one that `arrays` gave.
+
+        Raises
+        ------
+        ValueError
+            Ids and names do not belong together.
+        """
+        ids, names = np.asarray(arrays["labels.ids"]), strings.unpack("labels.names", arrays)
+        if len(ids) != len(names):
+            raise ValueError(f"{len(ids)} label ids for {len(names)} names")
+        for slot in range(0, len(names), max(1, len(names) // _SAMPLE)):
+            if all(label_id(names[slot], n) != ids[slot] for n in range(_ATTEMPTS)):
+                raise ValueError(f"the id of label {names[slot]!r} is another")
+        self.names = names
+        self._slots = {name: slot for slot, name in enumerate(names)}
+        if len(self._slots) != len(names):
+            raise ValueError("label names repeat")
+        self._table = IdTable(ids)
+        self._sorted = []
+        self.retired = set(arrays["labels.retired"].tolist())
+        texts = strings.unpack("labels.descriptions", arrays)
+        self.descriptions = dict(zip(arrays["labels.described"].tolist(), texts, strict=True))

@@ -144,6 +144,16 @@ CATALOGUE = (
         "Far below braid_labels for long: the index lags behind the prototypes.",
     ),
     Metric(
+        "braid_evicted",
+        "gauge",
+        "entries",
+        "Entries that gave way in the model's life, by what: exemplars (the oldest), cooccurrence"
+        " (company of rare labels), prototypes.",
+        "Exemplars always do once full. The others rise: raise learn.cooccurrence_bytes or"
+        " index.prototype_bytes; braid check-config says what that takes.",
+        ("what",),
+    ),
+    Metric(
         "braid_waiting_events",
         "gauge",
         "events",
@@ -165,6 +175,13 @@ CATALOGUE = (
         "seconds",
         "Time to write one snapshot.",
         "Slow disk, or a large model.",
+    ),
+    Metric(
+        "braid_snapshot_stall_seconds",
+        "histogram",
+        "seconds",
+        "Time that the stream stood still while a snapshot was begun.",
+        "About 25 ms for each GB of the process; above that the machine lacks memory or cores.",
     ),
     Metric(
         "braid_snapshots_total",

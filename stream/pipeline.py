@@ -269,7 +269,7 @@ class Pipeline:
         slot = self.model.labels.slot(description.label)
         if self.retrieval is not None and slot is not None:
             if description.text is None:
-                self.retrieval.retire(self.model.labels.ids[slot])
+                self.retrieval.retire(self.model.labels.id_of(slot))
             else:
                 self._describe_prototypes(self.retrieval, [slot])
         return events
@@ -283,7 +283,7 @@ class Pipeline:
             texts = [features.of_text(labels.descriptions[slot]) for slot in part]
             embedded = self.model.embed(features.stack(texts))
             if embedded is not None:
-                retrieval.describe([labels.ids[slot] for slot in part], embedded)
+                retrieval.describe(labels.ids_of(part).tolist(), embedded)
 
     def _retrieval(self, dimension: int) -> Retrieval:
         """The index, made when the space has turned extreme."""

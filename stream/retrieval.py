@@ -9,7 +9,7 @@ fails is warned of once; an index on the CPU, filled from the prototypes, takes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -81,7 +81,7 @@ class Retrieval:
     def __init__(self, settings: Index, dimension: int) -> None:
         self.settings = settings
         self.prototypes = Prototypes(
-            dimension, capacity_bytes=settings.capacity_bytes, least_move=_LEAST_MOVE
+            dimension, capacity_bytes=settings.prototype_bytes, least_move=_LEAST_MOVE
         )
         self._failure: Exception | None = None  # of the device, which is not used after that
         self._choice = self._choose()
@@ -93,6 +93,11 @@ class Retrieval:
         """Why this kind of index, in a sentence."""
         return self._choice.reason
 
+    @property
+    def evicted(self) -> int:
+        """Prototypes that gave way for lack of room."""
+        return self.prototypes.evicted
+
     def near(self, embedded: Float32, labels: LabelSpace) -> Near | None:
         """The nearest prototypes of embedded rows; None when there are none."""
         if not len(self.index) or not self.settings.neighbours:
@@ -102,9 +107,8 @@ class Retrieval:
         except DeviceLost as error:  # the learner, which owns the prototypes, puts it right
             self._give_up(error)
             return None
-        slots = [labels.slot_of_id(identity) for identity in found.ids.ravel().tolist()]
         return Near(
-            np.array(slots, np.int32).reshape(found.ids.shape),
+            labels.slots_of_ids(found.ids),
             np.where(found.ids >= 0, found.scores, 0).astype(np.float32),
         )
 
@@ -201,9 +205,20 @@ class Retrieval:
 
     def arrays(self) -> dict[str, Any]:
         """The state by name."""
-        state = {f"prototypes.{name}": part for name, part in self.prototypes.snapshot().items()}
-        state |= {f"index.{name}": part for name, part in self.index.snapshot().items()}
-        return state | {"retrieval.since": np.array([self._since])}
+        return dict(self.parts())
+
+    def parts(self, copied: bool = True) -> Iterator[tuple[str, Any]]:
+        """The state by name, piece by piece; copies, or what changes with the next call.
+
+        An index on a device is left out: it is quickly filled anew, and a forked child, which
+        may be the one to ask, must not touch the device.
+        """
+        yield "retrieval.since", np.array([self._since])
+        for name, part in self.prototypes.snapshot(copied=copied).items():
+            yield f"prototypes.{name}", part
+        if self.index.kind != "faiss_gpu":
+            for name, part in self.index.snapshot().items():
+                yield f"index.{name}", part
 
     def load(self, arrays: dict[str, Any], kind: str) -> None:
         """Replace the state by one that `arrays` gave; another kind of index is filled anew."""
@@ -211,9 +226,10 @@ class Retrieval:
         self.prototypes.restore(_under(arrays, "prototypes."))
         self._choice = self._choose()
         self.index.close()
-        if kind == self._choice.kind != "faiss_gpu":
+        kept = _under(arrays, "index.")
+        if kind == self._choice.kind != "faiss_gpu" and kept:
             self.index = _make(kind, self.prototypes.dimension, self.settings.background)
-            self.index.restore(_under(arrays, "index."))
+            self.index.restore(kept)
         else:
             self.index = self._filled()
 

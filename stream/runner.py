@@ -18,8 +18,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from stream import state
-from stream.checkpoint import Snapshot, SnapshotStore
+from stream import memory, state
+from stream.checkpoint import SnapshotStore
 from stream.clock import Clock
 from stream.codec import Codec
 from stream.commits import Committer, Job
@@ -289,7 +289,7 @@ class Runner:
         self._take_snapshot(wait=False)
 
     def _take_snapshot(self, wait: bool) -> None:
-        """Copy the state now; write it on a thread of its own.
+        """Freeze the state now; it is written while the stream goes on.
 
         Not while dead letters wait for the first lease: its positions would pass over them.
         """
@@ -298,25 +298,35 @@ class Runner:
         self._next_snapshot = self._clock.monotonic() + self.settings.checkpoint.interval_s
         if self._writing is not None:
             self._writing.join()
-        taken = state.take(self.pipeline, self._ledger.learnt, self._source.topic_ids())
+        start = self._clock.monotonic()
+        positions, topic_ids = dict(self._ledger.learnt), self._source.topic_ids()
+        try:
+            finish = state.begin(self._store, self.pipeline, positions, topic_ids)
+        except SnapshotError as error:
+            self._not_written(error)
+            return
+        self._metrics.observe("braid_snapshot_stall_seconds", self._clock.monotonic() - start)
         self._writing = threading.Thread(
-            target=self._write, args=(self._store, taken), name="snapshot", daemon=True
+            target=self._write, args=(finish, start), name="snapshot", daemon=True
         )
         self._writing.start()
         if wait:
             self._writing.join()
 
-    def _write(self, store: SnapshotStore, taken: Snapshot) -> None:
-        start = self._clock.monotonic()
+    def _write(self, finish: Callable[[], object], start: float) -> None:
         try:
-            store.write(taken)
-        except Exception as error:  # the stream goes on; a restart takes longer
-            remedy = error.remedy if isinstance(error, SnapshotError) else "this is a bug"
-            log.warning("%s; %s", error, remedy)
-            self._metrics.count("braid_snapshots_total", outcome="failed")
+            finish()
+        except Exception as error:
+            self._not_written(error)
         else:
             self._metrics.count("braid_snapshots_total", outcome="written")
             self._metrics.observe("braid_snapshot_seconds", self._clock.monotonic() - start)
+
+    def _not_written(self, error: Exception) -> None:
+        """Tell; the stream goes on, a restart takes longer."""
+        remedy = error.remedy if isinstance(error, SnapshotError) else "this is a bug"
+        log.warning("%s; %s", error, remedy)
+        self._metrics.count("braid_snapshots_total", outcome="failed")
 
     def _report(self, force: bool = False) -> None:
         """Set the gauges, once a second."""
@@ -332,6 +342,8 @@ class Runner:
         metrics.set("braid_partitions", model.partitioner.leaves)
         metrics.set("braid_waiting_events", pipeline.room.events, what="events")
         metrics.set("braid_waiting_events", pipeline.room.labels, what="labels")
+        for what, entries in memory.evicted(pipeline).items():
+            metrics.set("braid_evicted", entries, what=what)
         metrics.set(
             "braid_index_labels", len(pipeline.retrieval.index) if pipeline.retrieval else 0
         )

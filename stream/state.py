@@ -1,19 +1,84 @@
-"""The pipeline's state as a snapshot, and back."""
+"""The pipeline's state as a snapshot, and back.
+
+A small state is copied and written by a thread. Copying a large one would hold the stream up, so
+a forked child writes it from memory that stays as it was.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from stream.checkpoint import Snapshot
+from stream import forked, hugepages
+from stream.checkpoint import Snapshot, SnapshotStore
 from stream.config import Settings
 from stream.errors import SnapshotError
 from stream.learn import persist
 from stream.pipeline import Pipeline
 from stream.retrieval import Retrieval
 from stream.types import TopicPartition
+
+FORK_BYTES = 64_000_000  # copying less than that takes no longer than a fork
+
+
+def begin(
+    store: SnapshotStore, pipeline: Pipeline, positions: Mapping[TopicPartition, int],
+    topic_ids: Mapping[str, str],
+) -> Callable[[], object]:  # fmt: skip
+    """Begin to write a snapshot of this moment; the stream may go on at once.
+
+    Parameters
+    ----------
+    store
+        Where it goes.
+    positions, topic_ids
+        See `take`.
+
+    Returns
+    -------
+    callable
+        Waits until it is written, for another thread to call, once.
+
+    Raises
+    ------
+    SnapshotError
+        It could not be begun; the callable raises it where it could not be written.
+    """
+    if forked.can_fork() and size(pipeline) >= FORK_BYTES:
+
+        def write(alive: Callable[[], None]) -> None:
+            arrays, meta = _model(pipeline, positions, topic_ids)
+            index = () if pipeline.retrieval is None else pipeline.retrieval.parts(copied=False)
+            store.write_parts(itertools.chain(arrays.items(), index), meta, alive)
+
+        return partial(_finish, forked.Child(write), pipeline)
+    taken = take(pipeline, positions, topic_ids)
+    return lambda: store.write(taken)
+
+
+def _finish(child: forked.Child, pipeline: Pipeline) -> None:
+    """Wait for the child, then see that the next one costs as little."""
+    try:
+        child.wait()
+    finally:
+        model, retrieval = pipeline.model, pipeline.retrieval
+        hugepages.join(model.learner.arrays().values())
+        hugepages.join(model.partitioner.arrays().values())
+        if retrieval is not None:
+            hugepages.join(retrieval.prototypes.snapshot(copied=False).values())
+
+
+def size(pipeline: Pipeline) -> int:
+    """About how many bytes a snapshot will have."""
+    model, retrieval = pipeline.model, pipeline.retrieval
+    arrays = (*model.learner.arrays().values(), *model.partitioner.arrays().values())
+    index = 0 if retrieval is None else 2 * retrieval.prototypes.memory_bytes
+    return index + sum(int(array.nbytes) for array in arrays)
 
 
 def take(
@@ -28,6 +93,17 @@ def take(
     topic_ids
         The identity of each topic, so that a re-created one is noticed.
     """
+    arrays, meta = _model(pipeline, positions, topic_ids)
+    copied = {name: np.array(array) for name, array in arrays.items()}
+    if pipeline.retrieval is not None:
+        copied |= pipeline.retrieval.arrays()
+    return Snapshot(copied, meta)
+
+
+def _model(
+    pipeline: Pipeline, positions: Mapping[TopicPartition, int], topic_ids: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays of all but the index, not copied, and the metadata."""
     arrays, model = persist.dump(pipeline.model)
     meta: dict[str, Any] = {
         "model": model,
@@ -35,33 +111,39 @@ def take(
         "room": pipeline.room.state(),
         "positions": [[at.topic, at.partition, offset] for at, offset in positions.items()],
         "topic_ids": dict(topic_ids),
-        "index": None,
+        "index": None if pipeline.retrieval is None else pipeline.retrieval.index.kind,
     }
-    copied = {name: np.array(array) for name, array in arrays.items()}
-    if pipeline.retrieval is not None:
-        meta["index"] = pipeline.retrieval.index.kind
-        copied |= pipeline.retrieval.arrays()
-    return Snapshot(copied, meta)
+    return arrays, meta
 
 
 def revive(settings: Settings, snapshot: Snapshot) -> Pipeline:
-    """A pipeline that goes on where the snapshot was taken."""
+    """A pipeline that goes on where the snapshot was taken; it takes the arrays over."""
     pipeline = Pipeline(settings)
     meta, arrays = snapshot.meta, dict(snapshot.arrays)
-    try:
-        persist.load(pipeline.model, arrays, meta["model"])
-    except (KeyError, ValueError) as error:
-        raise SnapshotError(
-            f"the snapshot does not fit together: {error}",
-            remedy="restore an earlier one, or start with an empty folder",
-        ) from error
-    pipeline.featurizer.load(meta["featurizer"])
-    pipeline.room.load(meta["room"])
-    if meta["index"] is not None:
-        dimension = meta["model"]["width"] or meta["model"]["dimension"]
-        pipeline.retrieval = Retrieval(settings.index, dimension)
-        pipeline.retrieval.load(arrays, meta["index"])
+    with ThreadPoolExecutor(1, "index") as pool:  # beside the model: it takes about as long
+        index = pool.submit(_retrieval, settings, arrays, meta)
+        try:
+            persist.load(pipeline.model, arrays, meta["model"])
+        except (KeyError, ValueError) as error:
+            raise SnapshotError(
+                f"the snapshot does not fit together: {error}",
+                remedy="restore an earlier one, or start with an empty folder",
+            ) from error
+        pipeline.featurizer.load(meta["featurizer"])
+        pipeline.room.load(meta["room"])
+        pipeline.retrieval = index.result()
     return pipeline
+
+
+def _retrieval(
+    settings: Settings, arrays: dict[str, Any], meta: Mapping[str, Any]
+) -> Retrieval | None:
+    """The prototypes and their index, None where there was none."""
+    if meta["index"] is None:
+        return None
+    made = Retrieval(settings.index, meta["model"]["width"] or meta["model"]["dimension"])
+    made.load(arrays, meta["index"])
+    return made
 
 
 def positions(snapshot: Snapshot) -> dict[TopicPartition, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def inspect(folder: Path) -> int:
         "topic_ids": meta["topic_ids"],
         "events_learnt": meta["model"]["position"],
         "learner": meta["model"]["kind"],
-        "labels": len(meta["model"]["labels"]["names"]),
+        "labels": len(snapshot.arrays["labels.ids"]),
         "index": meta["index"],
         "waiting_events": len(meta["room"]["events"]),
         "bytes": sum(array.nbytes for array in snapshot.arrays.values()),
@@ -134,6 +135,26 @@ def inspect(folder: Path) -> int:
     }
     sys.stdout.write(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode() + "\n")
     return 0
+
+
+def check(settings: Settings, labels: int, width: int) -> None:
+    """Print the settings, and what they take at so many labels."""
+    from stream.memory import plan
+
+    parts = plan(settings, labels, width)
+    total = sum(part.bytes for part in parts)
+    memory = {"labels": labels, "bytes": total, "parts": [asdict(part) for part in parts]}
+    body = settings.model_dump(mode="json") | {"memory": memory}
+    sys.stdout.write(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode() + "\n")
+    table = Table("part", "setting", "entries", "bytes", title=f"memory at {labels:,} labels")
+    for name in ("entries", "bytes"):
+        next(one for one in table.columns if one.header == name).justify = "right"
+    for part in parts:
+        shown = f"{'about ' if part.about else ''}{part.bytes:,}"
+        table.add_row(part.name, part.setting, f"{part.entries:,}", shown)
+    table.add_section()
+    table.add_row("total", "", "", f"about {total:,}")
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
 
 
 def catalogue() -> None:

@@ -90,7 +90,7 @@ class ModelView:
             return None
         return LabelInfo(
             label=name,
-            id=labels.ids[slot],
+            id=labels.id_of(slot),
             events=int(self._frozen.counts[slot]),
             partition=int(self._frozen.leaf_of[slot]),
             retired=slot in self._frozen.retired,

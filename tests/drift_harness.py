@@ -17,7 +17,7 @@ PLANS = {
     "small dense": Drifting(groups=8, size=12, dimension=48),
     "extreme": Drifting(groups=26, size=20),
 }
-SETTINGS = Learn(exemplars=16_384, hash_bits=16, linear_bits=20)
+SETTINGS = Learn(exemplar_bytes=25_000_000, hash_bits=16, linear_bytes=16_777_216)
 
 
 @dataclass

@@ -6,6 +6,7 @@ an axis, and a snapshot is the arrays under their names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -75,8 +76,20 @@ def dump(state: tuple[AnyArray, ...], prefix: str) -> dict[str, AnyArray]:
 
 
 def restore(kind: type[T], arrays: Mapping[str, AnyArray], prefix: str) -> T:
-    """The reverse of `dump`; the arrays are copied."""
-    return kind(*(np.array(arrays[f"{prefix}.{name}"]) for name in _fields(kind)))
+    """The reverse of `dump`; takes the arrays over where they can be written to."""
+    return kind(*(own(arrays[f"{prefix}.{name}"]) for name in _fields(kind)))
+
+
+def own(array: AnyArray) -> AnyArray:
+    """The array itself where it is contiguous and can be written to, else a copy."""
+    return np.require(array, requirements=["C", "W"])
+
+
+def nbytes(specs: Specs, capacity: Mapping[str, int]) -> int:
+    """Bytes of all arrays at these capacities."""
+    return sum(
+        math.prod(_shape(spec, capacity)) * np.dtype(spec.dtype).itemsize for spec in specs.values()
+    )
 
 
 def borrow(kind: type[T], arrays: Mapping[str, AnyArray], prefix: str) -> T:

@@ -26,7 +26,7 @@ def dump(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
     """Arrays (not copied where they are the model's own) and metadata."""
     learner = model.learner
     arrays = learner.arrays() | model.partitioner.arrays() | model.drift.arrays()
-    arrays |= model.suspicion.arrays()
+    arrays |= model.suspicion.arrays() | model.labels.arrays()
     waiting = zip(_WAITING, model.waiting.peek(), strict=True)
     arrays |= {f"waiting.{name}": part for name, part in waiting}
     arrays |= _kept("recent", model.recent) | _kept("taught", model.taught)
@@ -40,7 +40,6 @@ def dump(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
         "dimension": model.dimension,
         "seed": learner.seed if isinstance(learner, SmallLearner) else model.settings.seed,
         "nnz": nnz,
-        "labels": model.labels.state(),
     }
     return arrays, meta
 
@@ -83,10 +82,13 @@ def attach(
 
 
 def load(model: Model, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-    """Replace the state of a fresh model; capacities are the snapshot's, not the settings'."""
+    """Replace the state of a fresh model; capacities are the snapshot's, not the settings'.
+
+    The model takes the arrays over: they change as it learns.
+    """
     model.position = meta["position"]
     model.dimension = meta["dimension"]
-    model.labels.load(meta["labels"])
+    model.labels.load(arrays)
     settings, objective = model.settings, CODES[model.settings.objective]
     if meta["kind"] == ExtremeLearner.kind:
         model.learner = ExtremeLearner(

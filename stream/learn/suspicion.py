@@ -53,7 +53,7 @@ class Suspect(NamedTuple):
     bar: float
 
 
-_SPECS: Specs = {
+SPECS: Specs = {
     "sizes": Spec((4,), np.int64),
     "given": Spec(("labels",), np.float64),
     "looked": Spec(("labels",), np.float64),
@@ -73,7 +73,7 @@ class Suspicion:
     def __init__(self, share: float) -> None:
         self._share = share
         self._capacity = {"labels": 64}
-        self.state = allocate(State, _SPECS, self._capacity)
+        self.state = allocate(State, SPECS, self._capacity)
         self.flips = flips.fresh()
         self._room = flips.room()
         self.slots = np.zeros((0, 0), np.int32)
@@ -132,7 +132,7 @@ class Suspicion:
     def _reserve(self, labels: int) -> None:
         if labels > self._capacity["labels"]:
             self._capacity = {"labels": power(labels, self._capacity["labels"])}
-            self.state = grow(self.state, _SPECS, self._capacity)
+            self.state = grow(self.state, SPECS, self._capacity)
 
 
 @kernel

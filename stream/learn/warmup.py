@@ -12,7 +12,7 @@ from stream.config import Learn
 from stream.features import Rows
 from stream.learn.model import CHUNK, Model
 
-_TINY = Learn(small_labels=2, exemplars=256, hash_bits=10, linear_bits=10)
+_TINY = Learn(small_labels=2, exemplar_bytes=400_000, hash_bits=10, linear_bytes=16_384)
 
 
 def warm() -> None:
@@ -38,6 +38,7 @@ def warm() -> None:
         model.predict(rows)
         model.freeze().predict(rows)
         model.embed(rows)
+        model.labels.slots_of_ids(model.labels.ids)
 
 
 def _teach(model: Model, rows: Rows, labels: list[str]) -> None:

@@ -23,7 +23,7 @@ from stream.learn.small.state import EVENTS
 from stream.pipeline import Item, Pipeline
 from stream.types import Example, Prediction
 
-TINY = {"exemplars": 256, "hash_bits": 12, "linear_bits": 12}
+TINY = {"exemplar_bytes": 400_000, "hash_bits": 12, "linear_bytes": 65_536}
 SIZES = {"small": Learn(), "extreme": Learn(small_labels=2, **TINY)}  # type: ignore[arg-type]
 MILLION = 1_000_000
 

@@ -22,7 +22,7 @@ from stream.types import Example, Prediction, Scored
 
 SIZES = {
     "small": Learn(),
-    "extreme": Learn(small_labels=2, exemplars=256, hash_bits=12, linear_bits=12),
+    "extreme": Learn(small_labels=2, exemplar_bytes=400_000, hash_bits=12, linear_bytes=65_536),
 }
 NAMES = "a", "b", "c", "d"
 Labels = list[tuple[str, ...]]

@@ -94,6 +94,7 @@ def test_objectives_aim_at_their_own_figure(data: Path) -> None:
         (("run", "--set", "learn.topk=5"), "did you mean learn.top_k?"),
         (("run", "--source", "/nowhere"), "write kafka, synthetic, or the path"),
         (("inspect", "/nowhere"), "holds no snapshot"),
+        (("check-config", "--set", "learn.exemplar_bytes=5"), "write at least"),
         (("serve",), "there is no snapshot to serve in checkpoint.folder="),
         (("evaluate", "x", "--label-names", "none"), "write seen or all"),
     ],

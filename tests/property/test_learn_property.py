@@ -15,7 +15,7 @@ from stream.learn import persist
 from stream.learn.model import Model
 from stream.learn.partitions.partitioner import Partitioner
 
-TINY = Learn(small_labels=3, exemplars=256, hash_bits=10, linear_bits=10)
+TINY = Learn(small_labels=3, exemplar_bytes=400_000, hash_bits=10, linear_bytes=16_384)
 few = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )

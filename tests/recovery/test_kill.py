@@ -29,9 +29,9 @@ BAD_EVERY = 50
 PATIENCE_S = 280.0  # the first start may have to compile the kernels
 SMALL = {
     "LEARN__SMALL_LABELS": "8",  # so that the snapshots hold an index too
-    "LEARN__EXEMPLARS": "256",
+    "LEARN__EXEMPLAR_BYTES": "400000",
     "LEARN__HASH_BITS": "12",
-    "LEARN__LINEAR_BITS": "12",
+    "LEARN__LINEAR_BYTES": "65536",
     "INDEX__DIMENSION": "16",
 }
 

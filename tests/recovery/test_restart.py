@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stream import state
 from stream.errors import CommitFailed
 from stream.source.base import Lease, Outgoing
 from stream.source.memory import MemorySink
@@ -33,8 +34,12 @@ def test_one_crash(script: str, tmp_path: Path) -> None:
     last.crash()
 
 
+@pytest.mark.parametrize("forked", [False, True])
 @pytest.mark.parametrize("small_labels", [512, 8])  # with 8 there is an index to come back
-def test_many_crashes_at_seeded_points(small_labels: int, tmp_path: Path) -> None:
+def test_many_crashes_at_seeded_points(
+    small_labels: int, forked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "FORK_BYTES", 0 if forked else 1 << 62)
     rng = np.random.default_rng(3)
     world = World(tmp_path, learn={"small_labels": small_labels})
     for _ in range(12):

@@ -26,7 +26,12 @@ BAD = (b"{", b'{"id": ""}', b'{"id": "x"}', b'{"id": "x", "text": 1}', None)
 def settings(**own: Mapping[str, object]) -> Settings:
     """Small sizes, so that a model takes no time to make; `own` by section."""
     values: dict[str, dict[str, object]] = {
-        "learn": {"exemplars": 256, "hash_bits": 10, "linear_bits": 10, "small_labels": 512},
+        "learn": {
+            "exemplar_bytes": 400_000,
+            "hash_bits": 10,
+            "linear_bytes": 16_384,
+            "small_labels": 512,
+        },
         "index": {"dimension": 16},
         "run": {"batch": 16, "linger_ms": 0, "in_flight": 4},
         "checkpoint": {"interval_s": 10.0},

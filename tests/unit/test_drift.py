@@ -258,10 +258,9 @@ def planted(extreme: bool) -> Parts:
     partitioner.add_labels(5)
     pairs = np.array([0, 1, 2, 3] * 40, np.int32)
     partitioner.observe(pairs, np.arange(81, dtype=np.int64) * 2)
-    settings = Learn(exemplars=2_048, hash_bits=10, linear_bits=10)
     learner: SmallLearner | ExtremeLearner = SmallLearner(False, 7)
     if extreme:
-        learner = ExtremeLearner(7, 0, settings.exemplars, 10, 10, 8)
+        learner = ExtremeLearner(7, 0, 2_048, 10, 10, 8)
     learner.add_labels(5, partitioner.highest)
     learner.state.sizes[4 if not extreme else 2] = 2_000  # stored
     return Parts(labels, partitioner, DriftBank(DELTA), learner, 64)

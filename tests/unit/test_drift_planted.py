@@ -26,7 +26,7 @@ KINDS = pytest.mark.parametrize("kind", list(PLANS))
 def settings(kind: str) -> Learn:
     """Few labels for any learner, so that a group has many events soon."""
     few = 16 if kind == "extreme" else 512
-    return Learn(exemplars=8_192, hash_bits=14, linear_bits=16, small_labels=few)
+    return Learn(exemplar_bytes=12_500_000, hash_bits=14, linear_bytes=1_048_576, small_labels=few)
 
 
 def plan_of(kind: str) -> Drifting:

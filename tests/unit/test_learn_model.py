@@ -20,7 +20,7 @@ from stream.learn.small.learner import SmallLearner
 from stream.learn.small.state import COLUMNS, STORED, WINDOW, capacities, make
 from stream.types import DriftEvent
 
-LARGE = Learn(small_labels=4, exemplars=256, hash_bits=12, linear_bits=12)
+LARGE = Learn(small_labels=4, exemplar_bytes=400_000, hash_bits=12, linear_bytes=65_536)
 
 
 def named(names: list[str], values: list[float] | None = None) -> Row:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream.learn.partitions.partitioner import PartitionDelta, Partitioner
-from stream.learn.partitions.state import EVENTS, FREE, LEAF, LEAVES, USED
+from stream.learn.partitions.state import EVENTS, FREE, LEAF, LEAVES, TAKEN, USED
 from stream.source.synthetic import Planted, SyntheticStream
 
 LABELS = 300
@@ -28,8 +28,8 @@ def observe(partitioner: Partitioner, sets: Sets) -> list[PartitionDelta]:
     return partitioner.observe(*flat(sets))
 
 
-def make(labels: int) -> Partitioner:
-    partitioner = Partitioner()
+def make(labels: int, company: int = 1 << 30) -> Partitioner:
+    partitioner = Partitioner(company)
     partitioner.add_labels(labels)
     return partitioner
 
@@ -89,8 +89,10 @@ def check(partitioner: Partitioner) -> None:
         assert leaves.mass[leaf] == pytest.approx(total, rel=1e-3, abs=1e-2)
     assert sum(leaves.size[used].tolist()) == np.count_nonzero(leaf_of >= 0)
     assert (labels.w >= 0).all()
-    own = labels.co == np.arange(len(leaf_of))[:, None]
-    assert not own.any()
+    taken = sizes[TAKEN]
+    assert (labels.row[labels.owner[:taken]] == np.arange(taken)).all()
+    assert np.count_nonzero(labels.row >= 0) == taken
+    assert not (labels.co[:taken] == labels.owner[:taken, None]).any()
     for name, array in partitioner.arrays().items():
         assert array.dtype.kind != "f" or np.isfinite(array).all(), name
 
@@ -270,3 +272,34 @@ def test_rates_stay_finite_when_their_inflation_is_rebased() -> None:
     share = partitioner.state.labels.rate[:4] / partitioner.state.growth[1]
     expected = other.state.labels.rate[:4] / other.state.growth[1]
     assert share == pytest.approx(expected, rel=1e-6)
+
+
+def test_less_company_than_labels_costs_the_rare_ones_alone() -> None:
+    """Frequent labels keep theirs, and their partitions stay as good; all labels have one."""
+    events, groups, _ = drawn(0)
+    counts = np.bincount([label for labels in events[:PHASE] for label in labels], minlength=LABELS)
+    whole, tight = make(LABELS), make(LABELS, 128)
+    for partitioner in (whole, tight):
+        for start in range(0, PHASE, 500):
+            observe(partitioner, events[start : start + 500])
+            check(partitioner)
+    assert whole.evicted == 0
+    assert tight.evicted > 0
+    assert len(tight.state.labels.owner) == 128
+    met = {label for labels in events[:PHASE] if len(labels) > 1 for label in labels}
+    assert (tight.leaf_of[sorted(met)] >= 0).all()
+    often = np.argsort(-counts)[:60]
+    held = np.count_nonzero(tight.state.labels.row[often] >= 0)
+    assert held >= 50
+    found = [rand_index(groups[often], each.leaf_of[often]) for each in (whole, tight)]
+    assert found[1] >= found[0] - 0.15
+
+
+def test_capped_company_comes_back_from_a_snapshot_and_goes_on_the_same() -> None:
+    events, _, _ = drawn(1)
+    one, other = make(LABELS, 64), Partitioner(64)
+    observe(one, events[:2_000])
+    other.load({name: np.array(array) for name, array in one.arrays().items()})
+    assert observe(one, events[2_000:4_000]) == observe(other, events[2_000:4_000])
+    check(other)
+    assert other.evicted == one.evicted > 0

@@ -22,7 +22,8 @@ def dense(partitioner: Partitioner) -> tuple[list[Join], dict[int, set[int]]]:
     leaves = partitioner.highest
     e = np.zeros((2 * leaves, 2 * leaves))
     for label in np.flatnonzero(leaf_of >= 0):
-        for other, w in zip(labels.co[label], labels.w[label], strict=True):
+        row = labels.row[label]
+        for other, w in zip(labels.co[row], labels.w[row], strict=True):
             if other >= 0:
                 e[leaf_of[label], leaf_of[other]] += w
     e = e + e.T

@@ -9,7 +9,7 @@ from stream.config import Index, Learn, Settings
 from stream.pipeline import Item, Pipeline
 from stream.types import Description, Example
 
-TINY = Learn(small_labels=4, exemplars=256, hash_bits=12, linear_bits=12, waiting=50)
+TINY = Learn(small_labels=4, exemplar_bytes=400_000, hash_bits=12, linear_bytes=65_536, waiting=50)
 
 
 def settings(**index: object) -> Settings:

@@ -21,7 +21,7 @@ from stream.shared.views import SharedViews
 from stream.types import Description, Example
 from stream.views import Publisher
 
-TINY = Learn(small_labels=4, exemplars=256, hash_bits=12, linear_bits=12)
+TINY = Learn(small_labels=4, exemplar_bytes=400_000, hash_bits=12, linear_bytes=65_536)
 SETTINGS = Settings(learn=TINY, index=Index(dimension=32, neighbours=0))
 
 READER = """

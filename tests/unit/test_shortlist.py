@@ -12,7 +12,7 @@ from stream.learn.model import Model
 from stream.scores import Tally
 from stream.types import Prediction, Scored
 
-LARGE = Learn(small_labels=4, exemplars=256, hash_bits=12, linear_bits=12)
+LARGE = Learn(small_labels=4, exemplar_bytes=400_000, hash_bits=12, linear_bytes=65_536)
 
 
 def taught(settings: Learn = LARGE) -> Model:

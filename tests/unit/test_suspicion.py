@@ -24,7 +24,11 @@ SHARE = 0.02
 SIZES = {
     "small": Learn(suspicious_share=SHARE),
     "extreme": Learn(
-        small_labels=4, exemplars=512, hash_bits=12, linear_bits=12, suspicious_share=SHARE
+        small_labels=4,
+        exemplar_bytes=800_000,
+        hash_bits=12,
+        linear_bytes=65_536,
+        suspicious_share=SHARE,
     ),
 }
 GROUPS = 6

@@ -10,7 +10,7 @@ import numpy as np
 
 from stream.features import Rows
 from stream.learn import decide
-from stream.learn.arrays import borrow, dump, duplicate, power, restore
+from stream.learn.arrays import borrow, dump, duplicate, own, power, restore
 from stream.learn.extreme import batch, names
 from stream.learn.extreme.batch import Shortlists, parts
 from stream.learn.extreme.forgetting import forget
@@ -212,7 +212,7 @@ class ExtremeLearner:
         terms, exemplars, labels, rescorer, named = parts
         pool = int(arrays["extreme.pool"][0])
         terms = terms._replace(seq=_padded(terms.seq, pool), weight=_padded(terms.weight, pool))
-        sizes, table = np.array(arrays["extreme.sizes"]), np.array(arrays["extreme.table"])
+        sizes, table = own(arrays["extreme.sizes"]), own(arrays["extreme.table"])
         self.state = Extreme(sizes, terms, exemplars, labels, rescorer, named, table)
         window, wide = exemplars.vector.shape
         self._capacity = {

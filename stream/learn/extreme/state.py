@@ -146,7 +146,7 @@ def capacities(
     """All capacities; `width` is that of dense rows, 0 for sparse ones."""
     return {
         "terms": 1 << hash_bits,
-        "pool": 4 if width else min(max(exemplars * INSERT * 2, 4_096), 1 << 24),
+        "pool": 4 if width else max(exemplars * INSERT * 2, 4_096),
         "exemplars": exemplars,
         "window": min(exemplars, DENSE_WINDOW) if width else 1,
         "width": max(width, 1),

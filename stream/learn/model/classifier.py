@@ -50,7 +50,7 @@ class BraidClassifier(MultiLabelClassifier):  # type: ignore[misc]  # river has 
         What the predicted set is for: `micro_f1`, `macro_f1`, `hamming` or `subset`.
     small_labels
         Labels up to which every one is scored, 512 at most; above, a shortlist.
-    exemplars, hash_bits, linear_bits
+    exemplar_bytes, hash_bits, linear_bytes
         Capacities above `small_labels` labels, see `stream.config.Learn`.
     drift_delta
         Confidence of the drift detectors; smaller alarms later and less.
@@ -76,20 +76,20 @@ class BraidClassifier(MultiLabelClassifier):  # type: ignore[misc]  # river has 
 
     def __init__(
         self, objective: Objective = "micro_f1", small_labels: int = 512,
-        exemplars: int = 131_072, hash_bits: int = 22, linear_bits: int = 22,
+        exemplar_bytes: int = 150_000_000, hash_bits: int = 22, linear_bytes: int = 1 << 26,
         drift_delta: float = 0.002, text_key: str = "text", seed: int = 7,
     ) -> None:  # fmt: skip
         self.objective = objective
         self.small_labels = small_labels
-        self.exemplars = exemplars
+        self.exemplar_bytes = exemplar_bytes
         self.hash_bits = hash_bits
-        self.linear_bits = linear_bits
+        self.linear_bytes = linear_bytes
         self.drift_delta = drift_delta
         self.text_key = text_key
         self.seed = seed
         learn = Learn(
-            objective=objective, small_labels=small_labels, exemplars=exemplars,
-            hash_bits=hash_bits, linear_bits=linear_bits, drift_delta=drift_delta, seed=seed,
+            objective=objective, small_labels=small_labels, exemplar_bytes=exemplar_bytes,
+            hash_bits=hash_bits, linear_bytes=linear_bytes, drift_delta=drift_delta, seed=seed,
             suspicious_share=0,
         )  # fmt: skip
         self.model = Model(learn, _DIMENSION)
@@ -99,7 +99,8 @@ class BraidClassifier(MultiLabelClassifier):  # type: ignore[misc]  # river has 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
         yield {"seed": 1}
-        yield {"small_labels": 2, "exemplars": 256, "hash_bits": 10, "linear_bits": 10}
+        small = {"exemplar_bytes": 400_000, "hash_bits": 10, "linear_bytes": 16_384}
+        yield {"small_labels": 2, **small}
 
     def learn_one(self, x: Mapping[Hashable, Any] | str, y: Mapping[Hashable, bool]) -> None:
         """Learn one event."""

@@ -22,9 +22,11 @@ from stream.features import AnyRow, Rows
 from stream.labels import LabelSpace
 from stream.learn.decide import CODES
 from stream.learn.drift import DriftBank
+from stream.learn.extreme.capacity import exemplars_in, table_bits
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.looked import Looked, everywhere, only_known, pack
 from stream.learn.model.frozen import Frozen, Near, nothing_near, score
+from stream.learn.partitions.company import rows_in
 from stream.learn.partitions.partitioner import Partitioner
 from stream.learn.ranking import Judged, Scores, hits, ranked
 from stream.learn.reaction import Changes, Parts, react
@@ -51,10 +53,12 @@ class Model:
     """
 
     def __init__(self, settings: Learn, dimension: int) -> None:
+        exemplars_in(settings.exemplar_bytes, 0)  # what cannot work is told at the start
+        table_bits(settings.linear_bytes)
         self.settings = settings
         self.dimension = dimension
         self.labels = LabelSpace()
-        self.partitioner = Partitioner()
+        self.partitioner = Partitioner(rows_in(settings.cooccurrence_bytes))
         self.drift = DriftBank(settings.drift_delta)
         self.suspicion = Suspicion(settings.suspicious_share)
         self.learner: SmallLearner | ExtremeLearner = self._small(False)
@@ -264,7 +268,7 @@ class Model:
         if total > self.settings.small_labels and not self.extreme:
             self._become_extreme()
         self.learner.add_labels(total, self.partitioner.highest)
-        evidence = {"id": self.labels.ids[slot], "labels": total}
+        evidence = {"id": self.labels.id_of(slot), "labels": total}
         return [DriftEvent("new_label", f"label/{name}", self.position + at, evidence)]
 
     def _learn_part(
@@ -353,8 +357,8 @@ class Model:
     def _extreme(self, width: int) -> ExtremeLearner:
         s = self.settings
         return ExtremeLearner(
-            s.seed, width, s.exemplars, s.hash_bits, s.linear_bits, self.dimension,
-            CODES[s.objective], s.off,
+            s.seed, width, exemplars_in(s.exemplar_bytes, width), s.hash_bits,
+            table_bits(s.linear_bytes), self.dimension, CODES[s.objective], s.off,
         )  # fmt: skip
 
     def _small(self, dense: bool, width: int = 0) -> SmallLearner:

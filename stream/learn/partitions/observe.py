@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from stream.jit import kernel
+from stream.learn.partitions.company import seat
 from stream.learn.partitions.leaves import has_room, join, leave, open_leaf, report
 from stream.learn.partitions.state import (
     HALF_LIFE,
@@ -71,20 +72,25 @@ def count(p: Partitions, labels: Any, c: int) -> None:
     for k in range(c):
         label = labels[k]
         old = p.labels.n[label]
-        p.labels.n[label] = old * keep + np.float32(1)
+        row = p.labels.row[label]
+        if row < 0:
+            row = seat(p, label)
+        p.labels.n[label] = p.labels.n[label] * keep + np.float32(1)
         leaf = p.labels.leaf[label]
         if leaf >= 0:
             p.leaves.mass[leaf] += p.labels.n[label] - old
-        p.labels.w[label] *= keep
+        if row < 0:
+            continue
+        p.labels.w[row] *= keep
         for other in range(c):
             if other != k:
-                _meet(p, label, labels[other], share)
+                _meet(p, row, labels[other], share)
 
 
 @kernel
-def _meet(p: Partitions, label: int, other: int, share: float) -> None:
+def _meet(p: Partitions, row: int, other: int, share: float) -> None:
     """Add to a slot; when all are taken, the least one gives way or gives up as much."""
-    co, w = p.labels.co[label], p.labels.w[label]
+    co, w = p.labels.co[row], p.labels.w[row]
     least, free = 0, -1
     for s in range(SLOTS):
         if co[s] == other:
@@ -108,7 +114,10 @@ def _meet(p: Partitions, label: int, other: int, share: float) -> None:
 @kernel
 def scores(p: Partitions, label: int, leaf: Any, score: Any) -> int:
     """Co-occurrence beyond chance of a label with each leaf it is linked to; how many leaves."""
-    co, w = p.labels.co[label], p.labels.w[label]
+    row = p.labels.row[label]
+    if row < 0:
+        return 0
+    co, w = p.labels.co[row], p.labels.w[row]
     chance = p.labels.n[label] / p.growth[1]
     found = 0
     for s in range(SLOTS):
@@ -142,9 +151,23 @@ def place(p: Partitions, labels: Any, c: int, leaf: Any, score: Any, rows: Any) 
         for at in range(found):
             if has_room(p, leaf[at]) and (best < 0 or score[at] > score[best]):
                 best = at
-        home = leaf[best] if best >= 0 else open_leaf(p, rows)
+        home = leaf[best] if best >= 0 else -1
+        if p.labels.row[label] < 0:  # it knows no company but that of this event
+            home = _beside(p, labels, c)
+        if home < 0:
+            home = open_leaf(p, rows)
         join(p, label, home)
         report(p, rows, NEW, home, -1, label)
+
+
+@kernel
+def _beside(p: Partitions, labels: Any, c: int) -> int:
+    """The first leaf of an event's labels that has room, -1 for none."""
+    for k in range(c):
+        leaf = p.labels.leaf[labels[k]]
+        if leaf >= 0 and has_room(p, leaf):
+            return leaf
+    return -1
 
 
 @kernel
@@ -210,7 +233,8 @@ def _fade(p: Partitions, label: int, keep: float) -> None:
     old = p.labels.n[label]
     p.labels.n[label] = old * keep
     p.leaves.mass[p.labels.leaf[label]] += p.labels.n[label] - old
-    p.labels.w[label] *= np.float32(keep)
+    if p.labels.row[label] >= 0:
+        p.labels.w[p.labels.row[label]] *= np.float32(keep)
 
 
 @kernel
@@ -223,12 +247,13 @@ def _start_anew(
     old = state.n[label]
     state.n[label] = 0.1 * (old - 1) + 1
     p.leaves.mass[home] += state.n[label] - old
-    for s in range(SLOTS):
+    row = state.row[label]
+    for s in range(SLOTS if row >= 0 else 0):
         now = np.float32(0)
         for k in range(c):
-            if labels[k] == state.co[label, s]:
-                now = min(share, state.w[label, s])
-        state.w[label, s] = 0.1 * (state.w[label, s] - now) + now
+            if labels[k] == state.co[row, s]:
+                now = min(share, state.w[row, s])
+        state.w[row, s] = 0.1 * (state.w[row, s] - now) + now
     state.cusum[label] = 0
     state.mu[label] = 0
     state.trials[label] = 0

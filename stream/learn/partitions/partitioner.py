@@ -9,10 +9,12 @@ from typing import Any, Literal
 import numpy as np
 
 from stream.jit import kernel
-from stream.learn.arrays import allocate, dump, grow, power, restore
+from stream.learn.arrays import allocate, dump, grow, nbytes, power, restore
 from stream.learn.partitions import observe, restructure
+from stream.learn.partitions.company import row_bytes
 from stream.learn.partitions.state import (
     EVENTS,
+    EVICTED,
     FREE,
     LABEL_SPECS,
     LABELS,
@@ -66,10 +68,18 @@ class PartitionDelta:
 
 
 class Partitioner:
-    """Clusters labels online by co-occurrence; deterministic, O(c²) for an event of c labels."""
+    """Clusters labels online by co-occurrence; deterministic, O(c²) for an event of c labels.
 
-    def __init__(self) -> None:
-        self._capacity = {"labels": 64, "leaves": 64}
+    Parameters
+    ----------
+    company
+        Labels whose company is remembered at most, at least 64; beyond that the least frequent
+        give way, and keep their partition.
+    """
+
+    def __init__(self, company: int = 1 << 30) -> None:
+        self._company = company
+        self._capacity = capacities(0, 0, company)
         self.state = Partitions(
             np.zeros(8, np.int64),
             np.array([1.0, 0.0]),
@@ -94,6 +104,11 @@ class Partitioner:
     def highest(self) -> int:
         """One above the highest leaf number ever used."""
         return int(self.state.sizes[LEAVES])
+
+    @property
+    def evicted(self) -> int:
+        """How often a label's company was forgotten for another's, or found no room."""
+        return int(self.state.sizes[EVICTED])
 
     def members(self, leaf: int) -> Any:
         """Labels of a leaf, (size,) int32; empty when the number is not in use."""
@@ -155,13 +170,15 @@ class Partitioner:
         self._capacity = {
             "labels": len(self.state.labels.leaf),
             "leaves": len(self.state.leaves.size),
+            "company": len(self.state.labels.owner),
         }
 
     def _reserve(self, labels: int, leaves: int) -> None:
-        capacity = {
-            "labels": power(labels, self._capacity["labels"]),
-            "leaves": power(leaves, self._capacity["leaves"]),
-        }
+        capacity = capacities(
+            max(labels, self._capacity["labels"]),
+            max(leaves, self._capacity["leaves"]),
+            max(self._company, self._capacity["company"]),
+        )
         if capacity != self._capacity:
             self._capacity = capacity
             self.state = Partitions(
@@ -170,6 +187,24 @@ class Partitioner:
                 grow(self.state.labels, LABEL_SPECS, capacity),
                 grow(self.state.leaves, LEAF_SPECS, capacity),
             )
+
+
+def capacities(labels: int, leaves: int, company: int) -> dict[str, int]:
+    """Capacities for so many labels and leaves, of which `company` have a row at most."""
+    room = power(labels, 64)
+    return {"labels": room, "leaves": power(leaves, 64), "company": min(room, company)}
+
+
+def memory(labels: int, leaves: int, company: int, events: int) -> dict[str, int]:
+    """Bytes that so many labels and leaves take, by what for; `events` are observed at a time."""
+    room = capacities(labels + 1, leaves + events * 2 * USED + _EVENT_LEAVES, company)
+    rows = room["company"] * row_bytes()
+    every = nbytes(LABEL_SPECS, room)
+    return {
+        "company": rows,
+        "labels": every - rows,
+        "leaves": nbytes(LEAF_SPECS, room) + 40 * _ROOM,
+    }
 
 
 def _deltas(rows: Any) -> list[PartitionDelta]:

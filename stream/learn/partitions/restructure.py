@@ -24,15 +24,15 @@ def _links(p: Partitions, member: Any, k: int) -> Any:
     for at in range(k):
         where[at] = member[order[at]]
     for a in range(k):
-        label = member[a]
-        for s in range(SLOTS):
-            other = p.labels.co[label, s]
+        row = p.labels.row[member[a]]
+        for s in range(SLOTS if row >= 0 else 0):
+            other = p.labels.co[row, s]
             if other < 0:
                 continue
             at = np.searchsorted(where, other)
             if at < k and where[at] == other:
                 b = order[at]
-                half = np.float32(0.5) * p.labels.w[label, s]
+                half = np.float32(0.5) * p.labels.w[row, s]
                 graph[a, b] += half
                 graph[b, a] += half
     return graph

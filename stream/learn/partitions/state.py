@@ -1,4 +1,7 @@
-"""The arrays of the partitioner: about 400 bytes a label, nothing a pair of labels."""
+"""The arrays of the partitioner: about 300 bytes a label, nothing a pair of labels.
+
+Most of it is the labels' company, which may be kept of fewer labels than there are.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ HALF_LIFE = 50_000.0  # of the global rates, in events
 
 # sizes
 EVENTS, LABELS, LEAVES, FREE, ROWS = 0, 1, 2, 3, 4
+TAKEN, EVICTED = 5, 6  # rows of company in use, labels that lost or were refused one
 
 # kinds of delta rows: kind, event, leaf, other leaf, label
 NEW, MOVE, SPLIT, MERGE, MEMBER, OPEN = 0, 1, 2, 3, 4, 5
@@ -24,8 +28,10 @@ NEW, MOVE, SPLIT, MERGE, MEMBER, OPEN = 0, 1, 2, 3, 4, 5
 class LabelState(NamedTuple):
     """Per label."""
 
-    co: Any  # (labels, SLOTS) int32, -1 for free
-    w: Any  # (labels, SLOTS)
+    co: Any  # (company, SLOTS) int32, -1 for free
+    w: Any  # (company, SLOTS)
+    owner: Any  # (company,) int32 label of a row
+    row: Any  # int32 row of its company, -1 for none
     n: Any  # decayed count of its own events with company
     rate: Any  # float64 global rate, inflated by the growth factor
     mu: Any  # hit rate: another label of the event is in its leaf
@@ -60,8 +66,10 @@ class Partitions(NamedTuple):
 
 
 LABEL_SPECS: Specs = {
-    "co": Spec(("labels", SLOTS), np.int32, -1),
-    "w": Spec(("labels", SLOTS)),
+    "co": Spec(("company", SLOTS), np.int32, -1),
+    "w": Spec(("company", SLOTS)),
+    "owner": Spec(("company",), np.int32, -1),
+    "row": Spec(("labels",), np.int32, -1),
     "n": Spec(("labels",)),
     "rate": Spec(("labels",), np.float64),
     "mu": Spec(("labels",)),

@@ -86,11 +86,12 @@ def _leaf_links(partitioner: Partitioner) -> tuple[dict[int, dict[int, float]], 
         for label in partitioner.members(leaf).tolist():
             near = links.setdefault(leaf, {})
             mass.setdefault(leaf, 0.0)
-            for slot in range(SLOTS):
-                other = int(labels.co[label, slot])
+            row = int(labels.row[label])
+            for slot in range(SLOTS if row >= 0 else 0):
+                other = int(labels.co[row, slot])
                 if other < 0:
                     break
-                w, home = float(labels.w[label, slot]), int(leaf_of[other])
+                w, home = float(labels.w[row, slot]), int(leaf_of[other])
                 mass[leaf] += w
                 if home < 0 or w <= 0:
                     continue
