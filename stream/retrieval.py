@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from indexes import factory
-from indexes.base import LabelIndex
+from indexes.base import FrozenIndex, LabelIndex
 from indexes.extras import DeviceLost, DeviceMissing, ExtraNeeded
 from indexes.prototypes import Prototypes
 from stream.config import Index
@@ -67,6 +67,28 @@ def due(chunk: int) -> bool:
     return chunk % _SAMPLE == 0
 
 
+def _near(
+    index: LabelIndex | FrozenIndex, embedded: Float32, labels: LabelSpace, neighbours: int
+) -> Near:
+    found = index.search(embedded, neighbours)
+    similar = np.where(found.ids >= 0, found.scores, 0).astype(np.float32)
+    return Near(labels.slots_of_ids(found.ids), similar)
+
+
+class FrozenRetrieval:
+    """A prototype index as it was at one moment; see `Retrieval`."""
+
+    def __init__(self, settings: Index, index: FrozenIndex) -> None:
+        self.settings = settings
+        self.index = index
+
+    def near(self, embedded: Float32, labels: LabelSpace) -> Near | None:
+        """The nearest prototypes of embedded rows; None when there are none."""
+        if not len(self.index) or not self.settings.neighbours:
+            return None
+        return _near(self.index, embedded, labels, self.settings.neighbours)
+
+
 class Retrieval:
     """The prototype index of an extreme label space.
 
@@ -103,14 +125,14 @@ class Retrieval:
         if not len(self.index) or not self.settings.neighbours:
             return None
         try:
-            found = self.index.search(embedded, self.settings.neighbours)
+            return _near(self.index, embedded, labels, self.settings.neighbours)
         except DeviceLost as error:  # the learner, which owns the prototypes, puts it right
             self._give_up(error)
             return None
-        return Near(
-            labels.slots_of_ids(found.ids),
-            np.where(found.ids >= 0, found.scores, 0).astype(np.float32),
-        )
+
+    def frozen(self) -> FrozenRetrieval:
+        """What can be found now, whatever changes later."""
+        return FrozenRetrieval(self.settings, self.index.frozen())
 
     def learn(self, ids: Sequence[Sequence[int]], embedded: Float32) -> None:
         """Move the prototypes of each row's labels towards it; then sync when it is time."""

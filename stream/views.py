@@ -1,8 +1,8 @@
 """Immutable views of the model for the endpoint, made by the pipeline's thread.
 
-A view holds copies of the learner's arrays and answers from those alone. Names of labels are
-shared, since they are only ever appended; the prototype index is shared too, and answers from
-its newest state: ids that a view does not know are left out.
+A view holds copies of the learner's arrays and a frozen state of the prototype index, and answers
+from those alone. Names of labels are shared, since they are only ever appended. An index on a GPU
+is shared too, and answers from its newest state: ids that a view does not know are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stream.features import Featurizer, batch
 from stream.learn.model import Frozen, Near
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline, prediction
-from stream.retrieval import Retrieval, pays
+from stream.retrieval import FrozenRetrieval, Retrieval, pays
 from stream.serve.view import LabelInfo, PartitionInfo
 from stream.types import DriftEvent, Example, Prediction
 
@@ -35,7 +35,8 @@ class ModelView:
     """One state of the model; see `stream.serve.view.View`."""
 
     def __init__(
-        self, featurizer: dict[str, Any], retrieval: Retrieval | None, frozen: Frozen,
+        self, featurizer: dict[str, Any], retrieval: Retrieval | FrozenRetrieval | None,
+        frozen: Frozen,
         history: Callable[[], Sequence[DriftEvent]], lag: Callable[[], int],
         index: dict[str, Any], lock: threading.Lock | None = None,
     ) -> None:  # fmt: skip
@@ -201,9 +202,12 @@ class Publisher:
         """Make a view; False where it has to wait."""
         room = self._spare.pop() if self._spare else None
         frozen = pipeline.model.freeze(room)
-        history = list(self._history)
+        history, retrieval = list(self._history), pipeline.retrieval
+        found: Retrieval | FrozenRetrieval | None = retrieval
+        if retrieval is not None and retrieval.index.kind != "faiss_gpu":
+            found = retrieval.frozen()
         self._view = ModelView(
-            pipeline.featurizer.state(), pipeline.retrieval, frozen, lambda: history, self.lag,
+            pipeline.featurizer.state(), found, frozen, lambda: history, self.lag,
             about_index(pipeline.retrieval),
         )  # fmt: skip
         weakref.finalize(self._view, self._spare.append, frozen)

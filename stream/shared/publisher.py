@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -14,12 +15,14 @@ from stream.errors import NotReady
 from stream.learn import persist
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
+from stream.retrieval import pays
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Writer
 from stream.shared.names import NameWriter
 from stream.views import ModelView, Publisher, about_index
 
-BOARD, NAMES, VIEW = "board", "names", "view-"
+BOARD, NAMES, VIEW, GENERATION = "board", "names", "view-", "generation-"
+_BIG = "generation."
 _PREFIX = "braid-"
 
 
@@ -52,6 +55,7 @@ class SharedPublisher(Publisher):
         sweep(root)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
         self.board = Board(self.folder / BOARD, make=True)
+        self._before = self._generation = 0  # numbers of the index's last two generations
         self._names = NameWriter(self.folder / NAMES)
         self._buffers = [Writer(self.folder / f"{VIEW}{n}") for n in range(BUFFERS)]
 
@@ -61,7 +65,8 @@ class SharedPublisher(Publisher):
         if buffer is None:
             return False
         model = pipeline.model
-        arrays = dict(model.learner.arrays())
+        index = self._index_of(pipeline)
+        arrays = dict(model.learner.arrays()) | index
         arrays["leaf_of"] = model.partitioner.leaf_of[: len(model.labels)]
         described = self._changed or self.board.sequence == 0
         meta = {
@@ -73,12 +78,33 @@ class SharedPublisher(Publisher):
             "history": orjson.dumps(list(self._history)).decode(),
             "lag": self._lag,
             "index": about_index(pipeline.retrieval),
+            "generation": self._generation if index else None,
             "metrics": self._metrics.exposition(http=False).decode(),
         }
         self._buffers[buffer].put(arrays, meta)
         self.board.publish(buffer)
         self._changed = False
         return True
+
+    def _index_of(self, pipeline: Pipeline) -> dict[str, Any]:
+        """The index's small arrays, where it is asked for; its big ones go to a file of their own.
+
+        An index on a GPU stays in the pipeline's process.
+        """
+        retrieval, model = pipeline.retrieval, pipeline.model
+        if retrieval is None or not pays(retrieval.settings, model.index_worth):
+            return {}
+        if retrieval.index.kind == "faiss_gpu" or not len(retrieval.index):
+            return {}
+        frozen = retrieval.index.frozen()
+        every = frozen.arrays()
+        big = {name: array for name, array in every.items() if name.startswith(_BIG)}
+        if frozen.generation_number != self._generation:
+            Writer(self.folder / f"{GENERATION}{frozen.generation_number}").put(big, {})
+            for old in self.folder.glob(f"{GENERATION}{self._before}*"):
+                old.unlink()  # whoever has it mapped keeps it
+            self._before, self._generation = self._generation, frozen.generation_number
+        return {name: array for name, array in every.items() if name not in big}
 
     def current(self) -> ModelView:
         """There is none in this process.

@@ -9,14 +9,16 @@ from typing import Any
 
 import orjson
 
+from indexes.frozen import attach
 from stream.config import Settings
 from stream.errors import NotReady
 from stream.learn import persist
 from stream.learn.model import Frozen
+from stream.retrieval import FrozenRetrieval
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Reader
 from stream.shared.names import NameReader
-from stream.shared.publisher import BOARD, NAMES, VIEW
+from stream.shared.publisher import BOARD, GENERATION, NAMES, VIEW
 from stream.types import DriftEvent
 from stream.views import ModelView
 
@@ -39,6 +41,8 @@ class SharedViews:
         self._buffers = [Reader(folder / f"{VIEW}{n}") for n in range(BUFFERS)]
         self._turn = threading.Lock()
         self._working = threading.Lock()  # learners take over each other's room
+        self._folder, self._generation = folder, 0
+        self._big: dict[str, Any] = {}
         self._sequence = 0
         self._view: ModelView | None = None
         self._learner: Any = None
@@ -84,8 +88,9 @@ class SharedViews:
             learner = persist.attach(self._settings.learn, arrays, meta["model"], self._learner)
             frozen = Frozen(labels, learner, arrays["leaf_of"], meta["position"])
             told, lag = meta.pop("history"), int(meta["lag"])
+            index = self._index_of(arrays, meta["generation"])
             view = ModelView(
-                meta["featurizer"], None, frozen, lambda: _events(told), lambda: lag,
+                meta["featurizer"], index, frozen, lambda: _events(told), lambda: lag,
                 meta["index"], self._working,
             )  # fmt: skip
         except BaseException:
@@ -94,6 +99,18 @@ class SharedViews:
         weakref.finalize(view, self._board.leave, buffer)
         self._learner, self._meta = learner, meta
         self._view, self._sequence = view, sequence
+
+    def _index_of(self, arrays: dict[str, Any], generation: int | None) -> FrozenRetrieval | None:
+        """The prototype index of a view, None where it is not asked."""
+        if generation is None:
+            return None
+        if generation != self._generation:
+            self._big = {}
+            if generation:
+                self._big, _ = Reader(self._folder / f"{GENERATION}{generation}").get()
+            self._generation = generation
+        small = {name: part for name, part in arrays.items() if name.startswith("overlay.")}
+        return FrozenRetrieval(self._settings.index, attach(small | self._big))
 
 
 def _events(told: str) -> list[DriftEvent]:

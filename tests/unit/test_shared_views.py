@@ -22,7 +22,7 @@ from stream.types import Description, Example
 from stream.views import Publisher
 
 TINY = Learn(small_labels=4, exemplar_bytes=400_000, hash_bits=12, linear_bytes=65_536)
-SETTINGS = Settings(learn=TINY, index=Index(dimension=32, neighbours=0))
+SETTINGS = Settings(learn=TINY, index=Index(dimension=32, worth=0, background=False))
 
 READER = """
 import sys
