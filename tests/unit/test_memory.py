@@ -83,7 +83,7 @@ def test_planned_bytes_are_those_of_a_real_model(labels: int, learn: Learn, widt
     partitions = weigh(model.partitioner.state) + model.partitioner._rows.nbytes
     told = of("co-occurrence", "partitions of labels", "partitions")
     assert 0 <= partitions - told < 200  # sizes and growth
-    assert len(model.partitioner.state.labels.owner) == parts["co-occurrence"].entries
+    assert len(model.partitioner.state.labels.co) == parts["co-occurrence"].entries
     assert parts["co-occurrence"].bytes <= learn.cooccurrence_bytes
     assert weigh(model.drift.state) == parts["drift detectors"].bytes
     assert weigh(model.suspicion.state) == parts["suspicion"].bytes

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream.learn.partitions.partitioner import PartitionDelta, Partitioner
-from stream.learn.partitions.state import EVENTS, FREE, LEAF, LEAVES, TAKEN, USED
+from stream.learn.partitions.state import EVENTS, FREE, LEAF, LEAVES, MAPPED, TAKEN, USED
 from stream.source.synthetic import Planted, SyntheticStream
 
 LABELS = 300
@@ -89,10 +89,14 @@ def check(partitioner: Partitioner) -> None:
         assert leaves.mass[leaf] == pytest.approx(total, rel=1e-3, abs=1e-2)
     assert sum(leaves.size[used].tolist()) == np.count_nonzero(leaf_of >= 0)
     assert (labels.w >= 0).all()
-    taken = sizes[TAKEN]
-    assert (labels.row[labels.owner[:taken]] == np.arange(taken)).all()
-    assert np.count_nonzero(labels.row >= 0) == taken
-    assert not (labels.co[:taken] == labels.owner[:taken, None]).any()
+    taken = sizes[TAKEN] if sizes[MAPPED] else 0
+    row, owner = labels.seat[:, 0], labels.seat[:taken, 1]
+    assert (row[owner] == np.arange(taken)).all()
+    assert np.count_nonzero(row >= 0) == taken
+    own = labels.co[:taken] == owner[:, None]
+    if not sizes[MAPPED]:
+        own = labels.co == np.arange(len(leaf_of))[:, None]
+    assert not own.any()
     for name, array in partitioner.arrays().items():
         assert array.dtype.kind != "f" or np.isfinite(array).all(), name
 
@@ -285,11 +289,11 @@ def test_less_company_than_labels_costs_the_rare_ones_alone() -> None:
             check(partitioner)
     assert whole.evicted == 0
     assert tight.evicted > 0
-    assert len(tight.state.labels.owner) == 128
+    assert len(tight.state.labels.co) == 128
     met = {label for labels in events[:PHASE] if len(labels) > 1 for label in labels}
     assert (tight.leaf_of[sorted(met)] >= 0).all()
     often = np.argsort(-counts)[:60]
-    held = np.count_nonzero(tight.state.labels.row[often] >= 0)
+    held = np.count_nonzero(tight.state.labels.seat[often, 0] >= 0)
     assert held >= 50
     found = [rand_index(groups[often], each.leaf_of[often]) for each in (whole, tight)]
     assert found[1] >= found[0] - 0.15

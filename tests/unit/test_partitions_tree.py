@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream.learn.partitions.company import row_of
 from stream.learn.partitions.partitioner import Partitioner
 from stream.learn.partitions.tree import Join, tree
 from stream.source.planted import GraphWalks
@@ -22,7 +23,7 @@ def dense(partitioner: Partitioner) -> tuple[list[Join], dict[int, set[int]]]:
     leaves = partitioner.highest
     e = np.zeros((2 * leaves, 2 * leaves))
     for label in np.flatnonzero(leaf_of >= 0):
-        row = labels.row[label]
+        row = row_of(partitioner.state, label)
         for other, w in zip(labels.co[row], labels.w[row], strict=True):
             if other >= 0:
                 e[leaf_of[label], leaf_of[other]] += w

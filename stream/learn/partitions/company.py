@@ -13,6 +13,7 @@ from stream.learn.partitions.state import (
     EVENTS,
     EVICTED,
     LABEL_SPECS,
+    MAPPED,
     TAKEN,
     Partitions,
 )
@@ -44,6 +45,22 @@ def row_bytes() -> int:
 
 
 @kernel
+def row_of(p: Partitions, label: int) -> Any:
+    """The row of a label's company, -1 for none.
+
+    Kernels have this written out: a call copies all that `p` holds.
+    """
+    return p.labels.seat[label, 0] if p.sizes[MAPPED] else label
+
+
+def number(state: Partitions, rows: int) -> None:
+    """From now on labels have the rows that they are given; the first `rows` have their own."""
+    state.labels.seat[:rows] = np.arange(rows)[:, None]
+    state.sizes[TAKEN] = rows
+    state.sizes[MAPPED] = 1
+
+
+@kernel
 def seat(p: Partitions, label: int) -> int:
     """Give a label a row: a free one, or that of a label that is met less often; -1 for none.
 
@@ -51,7 +68,7 @@ def seat(p: Partitions, label: int) -> int:
     the cost does not grow with the number of rows.
     """
     state = p.labels
-    rows = len(state.owner)
+    rows = len(state.co)
     row: Any = -1
     if p.sizes[TAKEN] < rows:
         row = p.sizes[TAKEN]
@@ -62,15 +79,16 @@ def seat(p: Partitions, label: int) -> int:
         for _ in range(_ASKED):
             key = (key ^ (key >> np.uint64(31))) * _GOLDEN
             at = np.int64((key >> np.uint64(11)) % np.uint64(rows))
-            if state.rate[state.owner[at]] < rate:
-                row, rate = at, state.rate[state.owner[at]]
+            other = state.rate[state.seat[at, 1]]
+            if other < rate:
+                row, rate = at, other
         p.sizes[EVICTED] += 1
         if row < 0:
             return -1
-        state.row[state.owner[row]] = -1
+        state.seat[state.seat[row, 1], 0] = -1
         state.co[row, :] = -1
         state.w[row, :] = 0
-    state.owner[row] = label
-    state.row[label] = row
+    state.seat[row, 1] = label
+    state.seat[label, 0] = row
     state.n[label] = 0  # counted beside the row from now on
     return row

@@ -13,6 +13,7 @@ from stream.learn.partitions.state import (
     HALF_LIFE,
     KAPPA,
     LEAF,
+    MAPPED,
     MOVE,
     NEW,
     SLOTS,
@@ -72,7 +73,7 @@ def count(p: Partitions, labels: Any, c: int) -> None:
     for k in range(c):
         label = labels[k]
         old = p.labels.n[label]
-        row = p.labels.row[label]
+        row = p.labels.seat[label, 0] if p.sizes[MAPPED] else label
         if row < 0:
             row = seat(p, label)
         p.labels.n[label] = p.labels.n[label] * keep + np.float32(1)
@@ -90,41 +91,40 @@ def count(p: Partitions, labels: Any, c: int) -> None:
 @kernel
 def _meet(p: Partitions, row: int, other: int, share: float) -> None:
     """Add to a slot; when all are taken, the least one gives way or gives up as much."""
-    co, w = p.labels.co[row], p.labels.w[row]
+    co, w = p.labels.co, p.labels.w  # no views of rows: numba would count references to them
     least, free = 0, -1
     for s in range(SLOTS):
-        if co[s] == other:
-            w[s] += share
+        if co[row, s] == other:
+            w[row, s] += share
             return
-        if co[s] < 0:
+        if co[row, s] < 0:
             if free < 0:
                 free = s
-        elif co[least] < 0 or w[s] < w[least]:
+        elif co[row, least] < 0 or w[row, s] < w[row, least]:
             least = s
     if free >= 0:
-        co[free] = other
-        w[free] = share
-    elif w[least] <= share:
-        co[least] = other
-        w[least] = share
+        co[row, free] = other
+        w[row, free] = share
+    elif w[row, least] <= share:
+        co[row, least] = other
+        w[row, least] = share
     else:
-        w[least] -= share
+        w[row, least] -= share
 
 
 @kernel
 def scores(p: Partitions, label: int, leaf: Any, score: Any) -> int:
     """Co-occurrence beyond chance of a label with each leaf it is linked to; how many leaves."""
-    row = p.labels.row[label]
+    row = p.labels.seat[label, 0] if p.sizes[MAPPED] else label
     if row < 0:
         return 0
-    co, w = p.labels.co[row], p.labels.w[row]
     chance = p.labels.n[label] / p.growth[1]
     found = 0
     for s in range(SLOTS):
-        other = co[s]
+        other = p.labels.co[row, s]
         if other < 0:
             continue
-        excess = w[s] - chance * p.labels.rate[other]
+        excess = p.labels.w[row, s] - chance * p.labels.rate[other]
         home = p.labels.leaf[other]
         if excess <= 0 or home < 0:
             continue
@@ -152,7 +152,7 @@ def place(p: Partitions, labels: Any, c: int, leaf: Any, score: Any, rows: Any) 
             if has_room(p, leaf[at]) and (best < 0 or score[at] > score[best]):
                 best = at
         home = leaf[best] if best >= 0 else -1
-        if p.labels.row[label] < 0:  # it knows no company but that of this event
+        if p.sizes[MAPPED] and p.labels.seat[label, 0] < 0:
             home = _beside(p, labels, c)
         if home < 0:
             home = open_leaf(p, rows)
@@ -233,8 +233,9 @@ def _fade(p: Partitions, label: int, keep: float) -> None:
     old = p.labels.n[label]
     p.labels.n[label] = old * keep
     p.leaves.mass[p.labels.leaf[label]] += p.labels.n[label] - old
-    if p.labels.row[label] >= 0:
-        p.labels.w[p.labels.row[label]] *= np.float32(keep)
+    row = p.labels.seat[label, 0] if p.sizes[MAPPED] else label
+    if row >= 0:
+        p.labels.w[row] *= np.float32(keep)
 
 
 @kernel
@@ -247,13 +248,14 @@ def _start_anew(
     old = state.n[label]
     state.n[label] = 0.1 * (old - 1) + 1
     p.leaves.mass[home] += state.n[label] - old
-    row = state.row[label]
-    for s in range(SLOTS if row >= 0 else 0):
-        now = np.float32(0)
-        for k in range(c):
-            if labels[k] == state.co[row, s]:
-                now = min(share, state.w[row, s])
-        state.w[row, s] = 0.1 * (state.w[row, s] - now) + now
+    row = p.labels.seat[label, 0] if p.sizes[MAPPED] else label
+    if row >= 0:
+        for s in range(SLOTS):
+            now = np.float32(0)
+            for k in range(c):
+                if labels[k] == state.co[row, s]:
+                    now = min(share, state.w[row, s])
+            state.w[row, s] = 0.1 * (state.w[row, s] - now) + now
     state.cusum[label] = 0
     state.mu[label] = 0
     state.trials[label] = 0

@@ -11,7 +11,7 @@ import numpy as np
 from stream.jit import kernel
 from stream.learn.arrays import allocate, dump, grow, nbytes, power, restore
 from stream.learn.partitions import observe, restructure
-from stream.learn.partitions.company import row_bytes
+from stream.learn.partitions.company import number, row_bytes
 from stream.learn.partitions.state import (
     EVENTS,
     EVICTED,
@@ -21,6 +21,7 @@ from stream.learn.partitions.state import (
     LEAF,
     LEAF_SPECS,
     LEAVES,
+    MAPPED,
     MEMBER,
     MERGE,
     MOVE,
@@ -170,7 +171,7 @@ class Partitioner:
         self._capacity = {
             "labels": len(self.state.labels.leaf),
             "leaves": len(self.state.leaves.size),
-            "company": len(self.state.labels.owner),
+            "company": len(self.state.labels.co),
         }
 
     def _reserve(self, labels: int, leaves: int) -> None:
@@ -180,13 +181,15 @@ class Partitioner:
             max(self._company, self._capacity["company"]),
         )
         if capacity != self._capacity:
-            self._capacity = capacity
+            before, self._capacity = self._capacity["company"], capacity
             self.state = Partitions(
                 self.state.sizes,
                 self.state.growth,
                 grow(self.state.labels, LABEL_SPECS, capacity),
                 grow(self.state.leaves, LEAF_SPECS, capacity),
             )
+            if capacity["company"] < capacity["labels"] and not self.state.sizes[MAPPED]:
+                number(self.state, before)
 
 
 def capacities(labels: int, leaves: int, company: int) -> dict[str, int]:

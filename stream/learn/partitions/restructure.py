@@ -9,7 +9,7 @@ import numpy as np
 from stream.jit import kernel
 from stream.learn.partitions.leaves import join, leave, open_leaf, report
 from stream.learn.partitions.observe import scores, settle
-from stream.learn.partitions.state import LEAF, MEMBER, MERGE, SLOTS, SPLIT, Partitions
+from stream.learn.partitions.state import LEAF, MAPPED, MEMBER, MERGE, SLOTS, SPLIT, Partitions
 
 _SURE = np.log(1.0 / 0.05) / 2.0
 _APART = 0.4  # two sides linked less than this are two leaves; the doubt is the hysteresis
@@ -24,8 +24,11 @@ def _links(p: Partitions, member: Any, k: int) -> Any:
     for at in range(k):
         where[at] = member[order[at]]
     for a in range(k):
-        row = p.labels.row[member[a]]
-        for s in range(SLOTS if row >= 0 else 0):
+        label = member[a]
+        row = p.labels.seat[label, 0] if p.sizes[MAPPED] else label
+        if row < 0:
+            continue
+        for s in range(SLOTS):
             other = p.labels.co[row, s]
             if other < 0:
                 continue

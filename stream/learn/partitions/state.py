@@ -19,7 +19,9 @@ HALF_LIFE = 50_000.0  # of the global rates, in events
 
 # sizes
 EVENTS, LABELS, LEAVES, FREE, ROWS = 0, 1, 2, 3, 4
-TAKEN, EVICTED = 5, 6  # rows of company in use, labels that lost or were refused one
+# rows of company in use, labels that lost or were refused one, and whether labels have rows of
+# other numbers than their own, as from when there are more labels than rows
+TAKEN, EVICTED, MAPPED = 5, 6, 7
 
 # kinds of delta rows: kind, event, leaf, other leaf, label
 NEW, MOVE, SPLIT, MERGE, MEMBER, OPEN = 0, 1, 2, 3, 4, 5
@@ -30,8 +32,7 @@ class LabelState(NamedTuple):
 
     co: Any  # (company, SLOTS) int32, -1 for free
     w: Any  # (company, SLOTS)
-    owner: Any  # (company,) int32 label of a row
-    row: Any  # int32 row of its company, -1 for none
+    seat: Any  # (labels, 2) int32, once MAPPED: the row of a label, the label of a row; -1 for none
     n: Any  # decayed count of its own events with company
     rate: Any  # float64 global rate, inflated by the growth factor
     mu: Any  # hit rate: another label of the event is in its leaf
@@ -68,8 +69,7 @@ class Partitions(NamedTuple):
 LABEL_SPECS: Specs = {
     "co": Spec(("company", SLOTS), np.int32, -1),
     "w": Spec(("company", SLOTS)),
-    "owner": Spec(("company",), np.int32, -1),
-    "row": Spec(("labels",), np.int32, -1),
+    "seat": Spec(("labels", 2), np.int32, -1),
     "n": Spec(("labels",)),
     "rate": Spec(("labels",), np.float64),
     "mu": Spec(("labels",)),

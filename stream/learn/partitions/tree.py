@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
+from stream.learn.partitions.company import row_of
 from stream.learn.partitions.partitioner import Partitioner
 from stream.learn.partitions.state import SLOTS
 
@@ -86,7 +87,7 @@ def _leaf_links(partitioner: Partitioner) -> tuple[dict[int, dict[int, float]], 
         for label in partitioner.members(leaf).tolist():
             near = links.setdefault(leaf, {})
             mass.setdefault(leaf, 0.0)
-            row = int(labels.row[label])
+            row = int(row_of(partitioner.state, label))
             for slot in range(SLOTS if row >= 0 else 0):
                 other = int(labels.co[row, slot])
                 if other < 0:
