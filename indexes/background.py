@@ -45,7 +45,7 @@ class Worker:
     def wait(self) -> None:
         """Until there is nothing to do. `RuntimeError` when a step failed since the last time."""
         with self._state:
-            while self._running or (self._again and not self._closed):
+            while self._running or (self._again and not self._closed and not self._held):
                 self._state.wait()
             failure, self._failure = self._failure, None
         if failure is not None:
@@ -67,11 +67,9 @@ class Worker:
                     self._start()
 
     def close(self) -> None:
-        """Let the step under way end, and begin none any more."""
+        """Begin no step any more; one that is under way ends by itself, which is not waited for."""
         with self._state:
             self._closed = True
-            while self._running:
-                self._state.wait()
 
     def _start(self) -> None:
         if not (self._running or self._closed or self._held):

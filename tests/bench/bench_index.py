@@ -132,12 +132,13 @@ def ours(rows: np.ndarray, queries: np.ndarray, truth: Hits, options: Any) -> di
     writer.join()
     index.wait()
 
+    figures["sampled_recall"], figures["sampled"] = index.recall, index.samples
+
     def rebuild() -> None:
         lowest_priority()
         index.rebuild()
 
     figures |= during(index, queries, rebuild, "training")
-    figures["sampled_recall"], figures["sampled"] = index.recall, index.samples
     start = time.perf_counter()
     for _ in range(UPDATED // TOGETHER):
         ids = rng.integers(0, len(rows), TOGETHER)
@@ -168,7 +169,7 @@ def theirs(
         centres, width, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
     )
     index.cp.niter, index.cp.max_points_per_centroid = options.rounds, 64
-    index.cp.min_points_per_centroid = 1
+    index.cp.min_points_per_centroid, index.cp.spherical = 1, True
     index.train(rows)
     index.set_direct_map_type(faiss.DirectMap.Hashtable)
     index.add(rows)
@@ -235,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--spread", type=float, nargs="+", default=[0.6, 1.0])
     parser.add_argument("--rate", type=float, default=6_000, help="updates/s beside the searches")
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rounds", type=int, default=4, help="rounds of k-means of the peer")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of k-means of the peer")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--out", type=Path, help="folder for index.json and index.md")
