@@ -79,5 +79,9 @@ bench-parts: $(READY)  ## what every part of the learners is worth (DATA=../shar
 	$(PY) tests/bench/bench_ablation.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) \
 	  --out tests/bench/results $(ARGS)
 
+bench-scale: $(READY)  ## cost against labels, 10^3 to 10^6, beside the peers (about half an hour)
+	@$(UV) pip install -q --python $(PY) -e '.[bench]' -c requirements.txt
+	$(PY) tests/bench/bench_scale.py --out tests/bench/results $(ARGS)
+
 clean:  ## remove environments and caches
 	rm -rf $(VENV) $(GPU_VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
