@@ -1,7 +1,8 @@
 """The endpoint's process: maps the views, answers HTTP, and ends with the pipeline's process.
 
 It is started with its settings as the first line of its input, and says its address in the first
-line of its output. The input stays open for as long as the parent lives.
+line of its output. The input stays open for as long as the parent lives; a parent that was killed
+leaves the mapped memory behind, which is removed here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import select
+import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,15 +32,20 @@ from stream.types import Example
 SOCKET = "inlet"
 _WAIT_S = 120.0
 _PAUSE_S = 0.05
+_LOOK_S = 1.0
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Serve until the input or the parent ends."""
+    parent = os.getppid()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when to stop
+        signal.signal(number, signal.SIG_IGN)
     order = orjson.loads(sys.stdin.buffer.readline())
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings, folder = Settings.model_validate(order["settings"]), Path(order["folder"])
     views = SharedViews(settings, folder)
     _warm(views)
+    views.follow()
     metrics = Metrics()
     inlet: Any = None
     if order["inlet"] == "kafka":
@@ -55,11 +64,15 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # what is there now stays: no later collection looks at it
     _say({"address": address})
-    sys.stdin.buffer.read()
+    # The parent's own forked children may hold the input open beyond its life.
+    while os.getppid() == parent and not select.select([0], [], [], _LOOK_S)[0]:
+        pass
     server.stop()
     views.close()
     if inlet is not None:
         inlet.close()
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _say(what: dict[str, str]) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,32 @@ from stream.shared.buffer import Writer
 from stream.shared.names import NameWriter
 from stream.views import ModelView, Publisher, about_index
 
-BOARD, NAMES, VIEW, GENERATION = "board", "names", "view-", "generation-"
+BOARD, STATUS, VIEW, GENERATION = "board", "status", "view-", "generation-"
+_OWNER = "owner"
 _BIG = "generation."
 _PREFIX = "braid-"
+_STATUS_S = 1.0
+_YOUNG_S = 60.0  # a folder without an owner may be one that is just being made
 
 
 def sweep(root: Path) -> None:
-    """Remove what processes that are gone left behind."""
+    """Remove what processes that are gone left behind.
+
+    An owner holds a lock, since its number says nothing where containers share the memory.
+    """
     for left in root.glob(f"{_PREFIX}[0-9]*-*"):
-        pid = left.name.split("-")[1]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):  # held; or another process sweeps too
+            try:
+                owner = os.open(left / _OWNER, os.O_RDONLY)
+            except FileNotFoundError:
+                if time.time() - left.stat().st_mtime > _YOUNG_S:
+                    shutil.rmtree(left, ignore_errors=True)
+                continue
+            try:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(owner)
 
 
 def memory_root() -> Path:
@@ -54,10 +72,24 @@ class SharedPublisher(Publisher):
         root = memory_root()
         sweep(root)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
+        self._owner = os.open(self.folder / _OWNER, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._owner, fcntl.LOCK_EX)
         self.board = Board(self.folder / BOARD, make=True)
         self._before = self._generation = 0  # numbers of the index's last two generations
-        self._names = NameWriter(self.folder / NAMES)
+        self._names = NameWriter(self.folder)
+        self._told = float("-inf")
         self._buffers = [Writer(self.folder / f"{VIEW}{n}") for n in range(BUFFERS)]
+
+    def refresh(self, pipeline: Pipeline, lag: int, force: bool = False) -> None:
+        """Make a view where one is due, and say how the pipeline fares once a second."""
+        now = self._clock.monotonic()
+        if force or now - self._told >= _STATUS_S:
+            self._told = now
+            metrics = self._metrics.exposition(http=False).decode()
+            new = self.folder / f"{STATUS}.new"
+            new.write_bytes(orjson.dumps({"lag": lag, "metrics": metrics}))
+            new.replace(self.folder / STATUS)  # whole, whenever it is read
+        super().refresh(pipeline, lag, force)
 
     def _make(self, pipeline: Pipeline) -> bool:
         """Copy the learner's state into a buffer that nobody reads; whether there was one."""
@@ -76,10 +108,8 @@ class SharedPublisher(Publisher):
             "retired": sorted(model.labels.retired),
             "featurizer": pipeline.featurizer.state(),
             "history": orjson.dumps(list(self._history)).decode(),
-            "lag": self._lag,
             "index": about_index(pipeline.retrieval),
             "generation": self._generation if index else None,
-            "metrics": self._metrics.exposition(http=False).decode(),
         }
         self._buffers[buffer].put(arrays, meta)
         self.board.publish(buffer)
@@ -121,3 +151,4 @@ class SharedPublisher(Publisher):
         self._names.close()
         self.board.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._owner)

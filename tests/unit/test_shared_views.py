@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -137,15 +139,66 @@ def test_a_mapped_view_answers_as_one_of_this_process(labels: int) -> None:
     assert not shared.folder.exists()
 
 
-def test_what_a_killed_process_left_is_swept() -> None:
-    gone = subprocess.Popen([sys.executable, "-c", "pass"])
-    gone.wait()
-    left = memory_root() / f"braid-{gone.pid}-test"
-    left.mkdir()
-    mine = SharedPublisher(60, SystemClock(), Metrics())
+OWNER = """
+import sys
+from stream.clock import SystemClock
+from stream.metrics import Metrics
+from stream.shared.publisher import SharedPublisher
+print(SharedPublisher(60, SystemClock(), Metrics()).folder, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_is_swept_and_no_more() -> None:
+    command = [sys.executable, "-c", OWNER]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    owners = [subprocess.Popen(command, **pipes) for _ in range(2)]
     try:
-        assert not left.exists()
-        sweep(memory_root())
-        assert mine.folder.exists()
+        gone, alive = (Path(owner.stdout.readline().strip()) for owner in owners)
+        assert gone.exists()
+        owners[0].kill()
+        owners[0].wait()
+        mine = SharedPublisher(60, SystemClock(), Metrics())
+        try:
+            assert not gone.exists()
+            sweep(memory_root())
+            assert mine.folder.exists()
+            assert alive.exists()
+        finally:
+            mine.close()
     finally:
-        mine.close()
+        for owner in owners:
+            owner.kill()
+            owner.communicate()
+    sweep(memory_root())
+    assert not alive.exists()
+
+
+def test_a_folder_that_is_being_made_is_not_swept(tmp_path: Path) -> None:
+    made, old = tmp_path / "braid-1-new", tmp_path / "braid-2-old"
+    for folder in (made, old):
+        folder.mkdir()
+    os.utime(old, (1, 1))
+    sweep(tmp_path)
+    assert made.exists()
+    assert not old.exists()
+
+
+def test_a_thread_takes_up_new_views_and_gives_buffers_back() -> None:
+    shared = SharedPublisher(60, SystemClock(), Metrics())
+    pipeline, views = Pipeline(SETTINGS), SharedViews(SETTINGS, shared.folder)
+    try:
+        shared.refresh(pipeline, 0, force=True)
+        views.current()
+        views.follow()
+        for turn in range(3 * BUFFERS):
+            pipeline.step([event(turn, f"l{turn}")])
+            shared.refresh(pipeline, turn, force=True)
+            end = time.monotonic() + 30
+            while views.current().position != turn + 1:
+                assert time.monotonic() < end
+                time.sleep(0.005)
+            assert views.status()["lag"] == turn
+    finally:
+        views.close()
+        shared.close()
