@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import numpy as np
 from machine import describe
 
+ROOT = str(Path(__file__).resolve().parents[2])
 BRAID = [sys.executable, "-c", "from stream.cli import main; main()"]
 LOAD = str(Path(__file__).resolve().parent / "open_load.py")
 WARM_S = 5.0
@@ -49,7 +50,10 @@ class Service:
     def __init__(self, words: list[str], sets: list[str]) -> None:
         chosen = [word for one in ["serve.port=0", *sets] for word in ("--set", one)]
         self.process = subprocess.Popen(
-            [*BRAID, *words, *chosen], stdout=subprocess.PIPE, text=True
+            [*BRAID, *words, *chosen],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": ROOT},
         )
         self.address = ""
 

@@ -23,6 +23,7 @@ import orjson
 from stream.source.synthetic import Vast, VastStream
 
 _FAR = 50_000_000  # events that no learner of this run has come to
+_IDLE_S = 3.0  # a server may close a connection that was idle for five
 Pipe = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -52,29 +53,29 @@ async def ask(pipe: Pipe, request: bytes) -> bool:
 async def load(address: str, rate: float, sent: list[bytes]) -> tuple[list[float], int]:
     """Milliseconds of each request by its place, and how many had another answer than 200."""
     where = urlsplit(address)
-    free: list[Pipe] = []
+    free: list[tuple[Pipe, float]] = []
     took = [0.0] * len(sent)
     refused = 0
 
     async def one(at: int, scheduled: float) -> None:
         nonlocal refused
-        pipe = free.pop() if free else await asyncio.open_connection(where.hostname, where.port)
+        pipe, used = free.pop() if free else (None, 0.0)
+        if pipe is None or time.monotonic() - used > _IDLE_S:
+            pipe = await asyncio.open_connection(where.hostname, where.port)
         refused += not await ask(pipe, sent[at])
         took[at] = 1e3 * (time.monotonic() - scheduled)
-        free.append(pipe)
+        free.append((pipe, time.monotonic()))
 
     begun = time.monotonic() + 0.1
-    running = set()
+    running = []
     for at in range(len(sent)):
         scheduled = begun + at / rate
         wait = scheduled - time.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
-        task = asyncio.ensure_future(one(at, scheduled))
-        running.add(task)
-        task.add_done_callback(running.discard)
+        running.append(asyncio.ensure_future(one(at, scheduled)))
     await asyncio.gather(*running)
-    for _, writer in free:
+    for (_, writer), _ in free:
         writer.close()
     return took, refused
 
