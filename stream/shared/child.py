@@ -20,14 +20,15 @@ from typing import Any
 
 import orjson
 
+from indexes.warm import warm as warm_index
 from stream.config import Settings
 from stream.errors import BraidError, NotReady
+from stream.learn.warmup import warm
 from stream.metrics import Metrics
 from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
 from stream.shared.inlet import RemoteInlet
 from stream.shared.views import SharedViews
-from stream.types import Example
 
 SOCKET = "inlet"
 _WAIT_S = 120.0
@@ -80,18 +81,18 @@ def _say(what: dict[str, str]) -> None:
 
 
 def _warm(views: SharedViews) -> None:
-    """Wait for the first view, and load the kernels that a prediction needs."""
+    """Wait for the first view, and load the kernels that it and those to come may need."""
+    warm()
+    warm_index()
     end = time.monotonic() + _WAIT_S
     while True:
         try:
-            view = views.current()
-            break
+            views.current()
+            return
         except NotReady:
             if time.monotonic() > end:
                 raise
             time.sleep(_PAUSE_S)
-    if not view.dense:
-        view.predict([Example("warm", text="a text\nto load the kernels")], 1)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,9 @@ class InletServer:
                 answer = b""
             except BraidError as error:
                 answer = str(error).encode()
+            except Exception:
+                log.exception("events that came by HTTP could not be taken")
+                answer = b"the source failed; the log says why"
             connection.send_bytes(answer)
 
 

@@ -104,4 +104,5 @@ def test_a_killed_endpoint_comes_back_and_one_without_a_service_ends(
     assert httpx.post(f"{address}/v1/predict", json=body).status_code == 200
     second = child_of(service)
     service.kill()
-    wait_for(lambda: not Path(f"/proc/{second}/cmdline").exists(), 30)
+    wait_for(lambda: not Path(f"/proc/{second}").exists(), 30)
+    assert left(service) == []
