@@ -88,11 +88,12 @@ def _warm(views: SharedViews) -> None:
     while True:
         try:
             views.current()
-            return
         except NotReady:
             if time.monotonic() > end:
                 raise
             time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 if __name__ == "__main__":

@@ -33,15 +33,18 @@ class GrowingWriter:
     def __len__(self) -> int:
         return self._bytes // self._dtype.itemsize
 
-    def append(self, entries: Any) -> None:
-        """Write (n,) entries behind the last."""
+    def append(self, entries: Any, at: int | None = None) -> None:
+        """Write (n,) entries behind the last, or behind the first `at`, where nobody has been told
+        of more. `OSError` when there is no room for them.
+        """
         body = np.ascontiguousarray(entries, self._dtype).tobytes()
-        if self._bytes + len(body) > self._room:
-            self._make_room(max(2 * self._room, self._bytes + len(body)))
+        start = self._bytes if at is None else at * self._dtype.itemsize
+        if start + len(body) > self._room:
+            self._make_room(max(2 * self._room, start + len(body)))
         done = 0
         while done < len(body):
-            done += os.pwrite(self._file, body[done:], self._bytes + done)
-        self._bytes += len(body)
+            done += os.pwrite(self._file, body[done:], start + done)
+        self._bytes = start + len(body)
 
     def close(self) -> None:
         """Close the file."""

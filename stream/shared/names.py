@@ -38,20 +38,26 @@ class NameWriter:
         self._ends.append([0])
         self._ids = GrowingWriter(folder / _IDS, np.int64)
         self._texts = GrowingWriter(folder / _TEXTS, np.uint8)
+        self._known = {"labels": 0, "bytes": 0, "texts": 0}
         self._told: dict[int, str] = {}
 
     def update(self, labels: LabelSpace, described: bool) -> dict[str, int]:
-        """Write new names, and descriptions where some were `described`; how much is there."""
-        known, before = len(self._ids), len(self._bytes)
+        """Write new names, and descriptions where some were `described`; how much is there.
+
+        Where it fails, with `OSError` for lack of room, the next call writes over what this one
+        began.
+        """
+        known, before = self._known["labels"], self._known["bytes"]
         packed = strings.pack("new", labels.names[known:])
-        self._bytes.append(packed["new.bytes"])
-        self._ends.append(before + packed["new.bounds"][1:])
-        self._ids.append(labels.ids[known:])
+        self._bytes.append(packed["new.bytes"], before)
+        self._ends.append(before + packed["new.bounds"][1:], known + 1)
+        self._ids.append(labels.ids[known:], known)
         if described:
             self._describe(labels.descriptions)
-        return {
+        self._known = {
             "labels": len(self._ids), "bytes": len(self._bytes), "texts": len(self._texts),
         }  # fmt: skip
+        return self._known
 
     def close(self) -> None:
         """Close the files."""
@@ -65,7 +71,7 @@ class NameWriter:
         changed |= dict.fromkeys(self._told.keys() - descriptions.keys())
         if changed:
             lines = b"".join(orjson.dumps(pair) + b"\n" for pair in changed.items())
-            self._texts.append(np.frombuffer(lines, np.uint8))
+            self._texts.append(np.frombuffer(lines, np.uint8), self._known["texts"])
             self._told = dict(descriptions)
 
 

@@ -115,7 +115,10 @@ class SharedViews:
             while self._left:
                 self._board.leave(self._left.popleft())
             if self._view is None or self._board.sequence != self._sequence:
-                self._take_up()
+                try:
+                    self._take_up()
+                except FileNotFoundError:  # two generations of the index came meanwhile
+                    self._take_up()
 
     def _take_up(self) -> None:
         taken = self._board.take()
@@ -148,9 +151,7 @@ class SharedViews:
         if generation is None:
             return None
         if generation != self._generation:
-            self._big = {}
-            if generation:
-                self._big, _ = Reader(self._folder / f"{GENERATION}{generation}").get()
+            self._big, _ = Reader(self._folder / f"{GENERATION}{generation}").get()
             self._generation = generation
         small = {name: part for name, part in arrays.items() if name.startswith("overlay.")}
         return FrozenRetrieval(self._settings.index, attach(small | self._big))
