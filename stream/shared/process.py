@@ -62,7 +62,11 @@ class EndpointProcess:
         BraidError
             It did not come up; names why.
         """
-        address = self._launch()
+        try:
+            address = self._launch()
+        except BraidError:
+            self.stop()
+            raise
         self._port = urlsplit(address).port or self._port
         self._watch.start()
         return address

@@ -99,7 +99,7 @@ class SharedPublisher(Publisher):
             self._full = True
 
     def _tell(self, lag: int) -> None:
-        metrics = self._metrics.exposition(http=False).decode()
+        metrics = self.metrics.exposition(http=False).decode()
         new = self.folder / f"{STATUS}.new"
         new.write_bytes(orjson.dumps({"lag": lag, "metrics": metrics}))
         new.replace(self.folder / STATUS)  # whole, whenever it is read
