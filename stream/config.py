@@ -234,8 +234,9 @@ class Serve(_Section):
     """Port to listen on; 0 picks a free one."""
     batch: int = Field(64, ge=1, le=4_096)
     """Events predicted together at most."""
-    wait_ms: float = Field(2.0, ge=0, le=1_000)
-    """Milliseconds that a request waits for company."""
+    wait_ms: float = Field(0.0, ge=0, le=1_000)
+    """Milliseconds that a request waits for company while nothing is being answered; those that
+    come while something is are answered together anyway."""
     queue: int = Field(1_024, ge=1)
     """Events waiting at most; above it requests get 429."""
     deadline_ms: int = Field(2_000, ge=1)

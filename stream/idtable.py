@@ -81,6 +81,18 @@ class IdTable:
         self._table[at] = self._count  # last: from here on readers find it
         self._count += 1
 
+    def extend(self, ids: Int64) -> None:
+        """Give (n,) ids that are not there, and all different, the next slots."""
+        count, total = self._count, self._count + len(ids)
+        if total > len(self._ids):
+            room = len(self._ids)
+            while room < total:
+                room *= 2
+            self._place(np.concatenate([self.ids, ids]), room)
+        elif len(ids):
+            _extend(*self._arrays, count, np.ascontiguousarray(ids, np.int64))
+        self._count = total
+
     def _place(self, ids: Int64, room: int) -> None:
         """Make arrays with room for `room` ids, of which these are there."""
         mask = 2 * room - 1
@@ -99,6 +111,17 @@ class IdTable:
         # Scalars of a memoryview are plain ints, and several times as fast as an array's.
         self._table, self._ids = table.data, whole.data
         self._arrays = table, whole  # together, for readers of other threads
+
+
+@kernel
+def _extend(table: Any, whole: Any, count: int, ids: Any) -> None:
+    mask = len(table) - 1
+    for i in range(len(ids)):
+        at = ids[i] & mask
+        while table[at] >= 0:
+            at = (at + 1) & mask
+        whole[count + i] = ids[i]
+        table[at] = count + i  # last, as in `append`
 
 
 @kernel

@@ -8,9 +8,9 @@ member's own.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,6 +35,43 @@ def label_id(name: str, attempt: int = 0) -> int:
     salt = attempt.to_bytes(8, "little")
     digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8, salt=salt).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+class Labels(Protocol):
+    """What a view of the model asks of a label space; see `LabelSpace`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """By slot."""
+        ...
+
+    @property
+    def descriptions(self) -> Mapping[int, str]:
+        """By slot."""
+        ...
+
+    @property
+    def retired(self) -> Collection[int]:
+        """Slots that are not predicted."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def slot(self, name: str) -> int | None:
+        """The slot of a label, or None when it was never seen."""
+        ...
+
+    def slots_of_ids(self, ids: Int64) -> Int32:
+        """The slot of each id (any shape), -1 where unknown; for any thread."""
+        ...
+
+    def id_of(self, slot: int) -> int:
+        """The id of a slot, as a plain int."""
+        ...
+
+    def with_prefix(self, prefix: str, most: int, known: int = 1 << 62) -> list[str]:
+        """At most `most` names that start with `prefix`, in order, of the first `known` labels."""
+        ...
 
 
 class LabelSpace:

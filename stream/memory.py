@@ -23,6 +23,7 @@ from stream.pipeline import Pipeline
 
 LABELS_IN_LEAF = 4  # as few as partitions have on the streams that we know
 _NAME = 170  # bytes of a name of 20 letters, its id, and the maps to its slot
+_MAPPED = 60  # bytes of a name, its id and their places in the endpoint's process
 _PROCESS = 300_000_000  # bytes of the interpreter, the libraries and the compiled kernels
 _LISTED = 330  # bytes of a label in the index beside its codes
 _ROOM = 1_024  # labels that the learner has room for at first
@@ -102,6 +103,10 @@ def plan(
     if settings.serve.enabled:  # the one in use, and the memory of the one before it
         copies = 2 * sum(part.bytes for part in learner)
         seen.append(Part("views for the endpoint", "serve.enabled", 2, copies, about=True))
+    if settings.serve.enabled and settings.serve.process:
+        own, shown = _PROCESS + labels * _MAPPED, held * _indexed(dimension)
+        seen.append(Part("endpoint's process", "serve.process", 1, own, about=True))
+        seen.append(Part("index that it maps", "serve.process", held, shown, about=True))
     return [*learner, *seen, Part("process", "", 1, _PROCESS, about=True)]
 
 

@@ -18,7 +18,7 @@ from stream import features
 from stream.config import Settings
 from stream.errors import BraidError, InvalidRecord
 from stream.features import AnyRow, Featurizer, Rows
-from stream.labels import LabelSpace
+from stream.labels import Labels
 from stream.learn.delayed import Outcome, WaitingRoom
 from stream.learn.model import CHUNK, Model, Near
 from stream.learn.ranking import Judged, Scores
@@ -317,7 +317,7 @@ def _comes_labelled(item: Item) -> bool:
 
 
 def prediction(
-    labels: LabelSpace, position: int, scores: Scores, at: int, identity: str, k: int,
+    labels: Labels, position: int, scores: Scores, at: int, identity: str, k: int,
     late: bool = False,
 ) -> Prediction:  # fmt: skip
     """Row `at` of scores as a prediction with labels by name."""

@@ -21,7 +21,7 @@ from indexes.extras import DeviceLost, DeviceMissing, ExtraNeeded
 from indexes.prototypes import Prototypes
 from stream.config import Index
 from stream.errors import MissingExtra
-from stream.labels import LabelSpace
+from stream.labels import Labels
 from stream.learn.model import Near
 from stream.types import Float32, Int64
 
@@ -68,7 +68,7 @@ def due(chunk: int) -> bool:
 
 
 def _near(
-    index: LabelIndex | FrozenIndex, embedded: Float32, labels: LabelSpace, neighbours: int
+    index: LabelIndex | FrozenIndex, embedded: Float32, labels: Labels, neighbours: int
 ) -> Near:
     found = index.search(embedded, neighbours)
     similar = np.where(found.ids >= 0, found.scores, 0).astype(np.float32)
@@ -82,7 +82,7 @@ class FrozenRetrieval:
         self.settings = settings
         self.index = index
 
-    def near(self, embedded: Float32, labels: LabelSpace) -> Near | None:
+    def near(self, embedded: Float32, labels: Labels) -> Near | None:
         """The nearest prototypes of embedded rows; None when there are none."""
         if not len(self.index) or not self.settings.neighbours:
             return None
@@ -120,7 +120,7 @@ class Retrieval:
         """Prototypes that gave way for lack of room."""
         return self.prototypes.evicted
 
-    def near(self, embedded: Float32, labels: LabelSpace) -> Near | None:
+    def near(self, embedded: Float32, labels: Labels) -> Near | None:
         """The nearest prototypes of embedded rows; None when there are none."""
         if not len(self.index) or not self.settings.neighbours:
             return None

@@ -68,9 +68,20 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
     clock, metrics = SystemClock(), Metrics()
     apart = settings.serve.enabled and settings.serve.process
     publisher = (SharedPublisher if apart else Publisher)(settings.serve.view_s, clock, metrics)
+    try:
+        return _run(settings, local, seconds, stop, store, publisher)
+    finally:
+        publisher.close()
+
+
+def _run(
+    settings: Settings, local: Local | None, seconds: float, stop: threading.Event,
+    store: SnapshotStore | None, publisher: Publisher,
+) -> int:  # fmt: skip
+    metrics = publisher.metrics
     source, sink, inlet = _kafka(settings) if local is None else _local(settings, local)
     line = _Line()
-    runner = Runner(settings, source, sink, store, publisher, metrics, clock, line.tick)
+    runner = Runner(settings, source, sink, store, publisher, metrics, SystemClock(), line.tick)
     if runner.restore():
         _say(f"braid: going on from a snapshot at position {runner.pipeline.model.position:,}")
     server = None
@@ -90,7 +101,6 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
             server.stop()
         if hasattr(inlet, "close"):
             inlet.close()
-        publisher.close()
     _say(_summary(runner, time.monotonic() - begun))
     return 0
 

@@ -158,7 +158,7 @@ class Publisher:
     def __init__(self, every_s: float, clock: Clock, metrics: Metrics) -> None:
         self._every_s = every_s
         self._clock = clock
-        self._metrics = metrics
+        self.metrics = metrics
         self._history: deque[DriftEvent] = deque(maxlen=_HISTORY)
         self._view: ModelView | None = None
         self._spare: deque[Frozen] = deque(maxlen=1)
@@ -186,7 +186,7 @@ class Publisher:
         now = self._clock.monotonic()
         self._lag = lag
         if self._begun:
-            self._metrics.set("braid_view_age_seconds", now - self._made)
+            self.metrics.set("braid_view_age_seconds", now - self._made)
         if not force and now < self._due:
             return
         position = pipeline.model.position

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,27 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = -1
         self._memory: Any = None
         self._rooms: dict[str, tuple[int, int]] = {}
         """Offset and bytes kept for each array."""
+        self._granted: dict[str, int] = {}
+        """Bytes of each that are there for certain: to write where there is no more memory for
+        files would end the process."""
 
     def put(self, arrays: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-        """Replace what the file holds."""
+        """Replace what the file holds. `OSError` when there is no room for it."""
         sized = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        if any(array.nbytes > self._rooms.get(name, (0, 0))[1] for name, array in sized.items()):
+        if self._memory is None or any(
+            array.nbytes > self._rooms.get(name, (0, 0))[1] for name, array in sized.items()
+        ):
             self._lay_out(sized)
         places: dict[str, Place] = {}
         for name, array in sized.items():
             at = self._rooms[name][0]
+            if array.nbytes > self._granted.get(name, 0):
+                os.posix_fallocate(self._file, at, array.nbytes)
+                self._granted[name] = array.nbytes
             room = self._memory[at : at + array.nbytes].view(array.dtype).reshape(array.shape)
             np.copyto(room, array)
             places[name] = (array.dtype.str, array.shape, at)
@@ -43,16 +53,23 @@ class Writer:
         text = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
         self._path.with_suffix(".json").write_bytes(text)
 
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
     def _lay_out(self, arrays: Mapping[str, Any]) -> None:
         at, rooms = 0, {}
         for name, array in arrays.items():
             room = int(array.nbytes * _SLACK) + _ALIGN
             rooms[name] = at, room
             at += -(-room // _ALIGN) * _ALIGN
-        with self._path.open("a+b") as file:
-            file.truncate(max(at, mmap.PAGESIZE))
-            self._memory = np.frombuffer(mmap.mmap(file.fileno(), 0), np.uint8)
-        self._rooms = rooms
+        if self._file < 0:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.ftruncate(self._file, max(at, mmap.PAGESIZE))
+        self._memory = np.frombuffer(mmap.mmap(self._file, 0), np.uint8)
+        self._rooms, self._granted = rooms, {}
 
 
 class Reader:

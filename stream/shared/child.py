@@ -1,7 +1,8 @@
 """The endpoint's process: maps the views, answers HTTP, and ends with the pipeline's process.
 
 It is started with its settings as the first line of its input, and says its address in the first
-line of its output. The input stays open for as long as the parent lives.
+line of its output. The input stays open for as long as the parent lives; a parent that was killed
+leaves the mapped memory behind, which is removed here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import select
+import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -16,27 +20,33 @@ from typing import Any
 
 import orjson
 
+from indexes.warm import warm as warm_index
 from stream.config import Settings
 from stream.errors import BraidError, NotReady
+from stream.learn.warmup import warm
 from stream.metrics import Metrics
 from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
 from stream.shared.inlet import RemoteInlet
 from stream.shared.views import SharedViews
-from stream.types import Example
 
 SOCKET = "inlet"
 _WAIT_S = 120.0
 _PAUSE_S = 0.05
+_LOOK_S = 1.0
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Serve until the input or the parent ends."""
+    parent = os.getppid()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when to stop
+        signal.signal(number, signal.SIG_IGN)
     order = orjson.loads(sys.stdin.buffer.readline())
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings, folder = Settings.model_validate(order["settings"]), Path(order["folder"])
     views = SharedViews(settings, folder)
     _warm(views)
+    views.follow()
     metrics = Metrics()
     inlet: Any = None
     if order["inlet"] == "kafka":
@@ -55,11 +65,15 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # what is there now stays: no later collection looks at it
     _say({"address": address})
-    sys.stdin.buffer.read()
+    # The parent's own forked children may hold the input open beyond its life.
+    while os.getppid() == parent and not select.select([0], [], [], _LOOK_S)[0]:
+        pass
     server.stop()
     views.close()
     if inlet is not None:
         inlet.close()
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _say(what: dict[str, str]) -> None:
@@ -67,18 +81,19 @@ def _say(what: dict[str, str]) -> None:
 
 
 def _warm(views: SharedViews) -> None:
-    """Wait for the first view, and load the kernels that a prediction needs."""
+    """Wait for the first view, and load the kernels that it and those to come may need."""
+    warm()
+    warm_index()
     end = time.monotonic() + _WAIT_S
     while True:
         try:
-            view = views.current()
-            break
+            views.current()
         except NotReady:
             if time.monotonic() > end:
                 raise
             time.sleep(_PAUSE_S)
-    if not view.dense:
-        view.predict([Example("warm", text="a text\nto load the kernels")], 1)
+        else:
+            return
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from stream.errors import BraidError, Unavailable
 from stream.serve.view import Inlet
 
 log = logging.getLogger(__name__)
+
+_JOIN_S = 5.0
 
 
 class InletServer:
@@ -29,12 +32,18 @@ class InletServer:
 
     def __init__(self, path: Path, inlet: Inlet) -> None:
         self._inlet = inlet
+        self._path = path
+        self._closed = False
         self._listener = Listener(str(path), family="AF_UNIX")
         self._thread = threading.Thread(target=self._work, name="inlet", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Take no more; the socket goes with its folder."""
+        """Take no more."""
+        self._closed = True
+        with suppress(OSError):
+            Client(str(self._path), family="AF_UNIX").close()  # wakes the thread
+        self._thread.join(_JOIN_S)
         self._listener.close()
 
     def _work(self) -> None:
@@ -44,6 +53,8 @@ class InletServer:
             except OSError:  # closed
                 return
             with connection:
+                if self._closed:
+                    return
                 self._serve(connection)
 
     def _serve(self, connection: Connection) -> None:
@@ -57,6 +68,9 @@ class InletServer:
                 answer = b""
             except BraidError as error:
                 answer = str(error).encode()
+            except Exception:
+                log.exception("events that came by HTTP could not be taken")
+                answer = b"the source failed; the log says why"
             connection.send_bytes(answer)
 
 

@@ -6,6 +6,8 @@ import logging
 import subprocess
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +25,7 @@ from stream.shared.publisher import SharedPublisher
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_LONG_S = 60.0  # after so long a life a death is a new story
 _GRACE_S = 15.0
 
 
@@ -59,7 +62,11 @@ class EndpointProcess:
         BraidError
             It did not come up; names why.
         """
-        address = self._launch()
+        try:
+            address = self._launch()
+        except BraidError:
+            self.stop()
+            raise
         self._port = urlsplit(address).port or self._port
         self._watch.start()
         return address
@@ -72,18 +79,25 @@ class EndpointProcess:
     def stop(self) -> None:
         """End it, open requests answered."""
         self._stopping.set()
-        process = self._process
-        if process is not None and process.stdin is not None:
-            process.stdin.close()  # which asks it to end
-            try:
-                process.wait(_GRACE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        self._end()
         if self._watch.is_alive():
-            self._watch.join()
+            self._watch.join()  # it may be starting another one, and ends that
         if self._server is not None:
             self._server.close()
+
+    def _end(self) -> None:
+        """Ask the process to end, and see that it does."""
+        process = self._process
+        if process is None or process.stdin is None:
+            return
+        with suppress(OSError):
+            process.stdin.close()  # which asks it
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            log.error("the endpoint's process does not end; killing it")  # noqa: TRY400
+            process.kill()
+            process.wait()
 
     def _launch(self) -> str:
         order = {
@@ -98,13 +112,15 @@ class EndpointProcess:
         )  # fmt: skip
         assert process.stdin is not None, "piped"
         assert process.stdout is not None, "piped"
-        process.stdin.write(orjson.dumps(order, default=str) + b"\n")
-        process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended already, and said why
+            process.stdin.write(orjson.dumps(order, default=str) + b"\n")
+            process.stdin.flush()
         line = process.stdout.readline()
         process.stdout.close()
         told = orjson.loads(line) if line else {}
         if "address" not in told:
-            process.stdin.close()
+            with suppress(OSError):
+                process.stdin.close()
             process.wait()
             why = told.get("error", "the log above says why")
             raise BraidError(f"the endpoint's process did not start: {why}")
@@ -115,18 +131,23 @@ class EndpointProcess:
         """Start it again whenever it ends by itself."""
         pause = _FIRST_PAUSE_S
         while self._process is not None:
+            begun = time.monotonic()
             ended = self._process.wait()
             if self._stopping.is_set():
                 return
+            if time.monotonic() - begun > _LONG_S:
+                pause = _FIRST_PAUSE_S
             log.error("the endpoint's process ended (%s); starting it again", ended)
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            self._end()
             self._publisher.board.forget_readers()
             if self._stopping.wait(pause):
                 return
             pause = min(2 * pause, _LONGEST_PAUSE_S)
             try:
                 self._launch()
+                if self._stopping.is_set():
+                    self._end()
+                    return
             except BraidError as error:
                 log.error("%s", error)  # noqa: TRY400  # it tells all
 

@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+import errno
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from indexes.base import LabelIndex
 from stream.clock import Clock
-from stream.errors import NotReady
+from stream.errors import BraidError, NotReady
 from stream.learn import persist
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.retrieval import pays
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Writer
+from stream.shared.folder import OwnedFolder, memory_root
 from stream.shared.names import NameWriter
 from stream.views import ModelView, Publisher, about_index
 
-BOARD, NAMES, VIEW, GENERATION = "board", "names", "view-", "generation-"
+log = logging.getLogger(__name__)
+
+BOARD, STATUS, VIEW, GENERATION = "board", "status", "view-", "generation-"
 _BIG = "generation."
-_PREFIX = "braid-"
-
-
-def sweep(root: Path) -> None:
-    """Remove what processes that are gone left behind."""
-    for left in root.glob(f"{_PREFIX}[0-9]*-*"):
-        pid = left.name.split("-")[1]
-        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def memory_root() -> Path:
-    """Where files are memory; a temporary folder where there is no such place."""
-    shm = Path("/dev/shm")
-    return shm if os.access(shm, os.W_OK) else Path(tempfile.gettempdir())
+_STATUS_S = 1.0
+_ROOM = "give it more (docker run --shm-size), or set serve.process=false"
 
 
 class SharedPublisher(Publisher):
     """Makes views for another process; see `stream.views.Publisher`.
+
+    Where there is no memory for the next view, the one before goes on answering.
+
+    Parameters
+    ----------
+    root
+        Where the folder is made; by default where files are memory.
 
     Attributes
     ----------
@@ -49,21 +48,63 @@ class SharedPublisher(Publisher):
         What the other process maps; removed by `close`.
     """
 
-    def __init__(self, every_s: float, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, every_s: float, clock: Clock, metrics: Metrics, root: Path | None = None
+    ) -> None:
         super().__init__(every_s, clock, metrics)
-        root = memory_root()
-        sweep(root)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
+        self._full = False
+        self._owned = OwnedFolder(memory_root() if root is None else root)
+        self.folder = self._owned.path
         self.board = Board(self.folder / BOARD, make=True)
-        self._before = self._generation = 0  # numbers of the index's last two generations
-        self._names = NameWriter(self.folder / NAMES)
+        self._generation = 0  # counts what was shown of the index's big arrays
+        self._shown: tuple[LabelIndex, int] | None = None
+        self._names = NameWriter(self.folder)
+        self._told = float("-inf")
         self._buffers = [Writer(self.folder / f"{VIEW}{n}") for n in range(BUFFERS)]
 
+    def refresh(self, pipeline: Pipeline, lag: int, force: bool = False) -> None:
+        """Make a view where one is due, and say how the pipeline fares once a second."""
+        now = self._clock.monotonic()
+        if force or now - self._told >= _STATUS_S:
+            self._told = now
+            with self._room():
+                self._tell(lag)
+        super().refresh(pipeline, lag, force)
+
     def _make(self, pipeline: Pipeline) -> bool:
-        """Copy the learner's state into a buffer that nobody reads; whether there was one."""
+        """Copy the learner's state into a buffer that nobody reads; whether there was room."""
         buffer = self.board.spare()
         if buffer is None:
             return False
+        with self._room():
+            self._copy(pipeline, buffer)
+            self.board.publish(buffer)
+            self._changed = self._full = False
+            return True
+        return False
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Go on where there is no room; `BraidError` if not even the first view has any."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            where = self.folder.parent
+            if self.board.sequence == 0:
+                raise BraidError(f"{where} has no room for the model", remedy=_ROOM) from None
+            if not self._full:
+                log.error("no room in %s for newer views: %s", where, _ROOM)  # noqa: TRY400
+            self._full = True
+
+    def _tell(self, lag: int) -> None:
+        metrics = self.metrics.exposition(http=False).decode()
+        new = self.folder / f"{STATUS}.new"
+        new.write_bytes(orjson.dumps({"lag": lag, "metrics": metrics}))
+        new.replace(self.folder / STATUS)  # whole, whenever it is read
+
+    def _copy(self, pipeline: Pipeline, buffer: int) -> None:
         model = pipeline.model
         index = self._index_of(pipeline)
         arrays = dict(model.learner.arrays()) | index
@@ -76,15 +117,10 @@ class SharedPublisher(Publisher):
             "retired": sorted(model.labels.retired),
             "featurizer": pipeline.featurizer.state(),
             "history": orjson.dumps(list(self._history)).decode(),
-            "lag": self._lag,
             "index": about_index(pipeline.retrieval),
             "generation": self._generation if index else None,
-            "metrics": self._metrics.exposition(http=False).decode(),
         }
         self._buffers[buffer].put(arrays, meta)
-        self.board.publish(buffer)
-        self._changed = False
-        return True
 
     def _index_of(self, pipeline: Pipeline) -> dict[str, Any]:
         """The index's small arrays, where it is asked for; its big ones go to a file of their own.
@@ -99,12 +135,21 @@ class SharedPublisher(Publisher):
         frozen = retrieval.index.frozen()
         every = frozen.arrays()
         big = {name: array for name, array in every.items() if name.startswith(_BIG)}
-        if frozen.generation_number != self._generation:
-            Writer(self.folder / f"{GENERATION}{frozen.generation_number}").put(big, {})
-            for old in self.folder.glob(f"{GENERATION}{self._before}*"):
-                old.unlink()  # whoever has it mapped keeps it
-            self._before, self._generation = self._generation, frozen.generation_number
+        shown = retrieval.index, frozen.generation_number  # an index made anew counts anew
+        if self._shown is None or self._shown[0] is not shown[0] or self._shown[1] != shown[1]:
+            writer = Writer(self._generation_file(self._generation + 1))
+            try:
+                writer.put(big, {})
+            finally:
+                writer.close()
+            old = self._generation_file(self._generation - 1)
+            for file in (old, old.with_suffix(".json")):
+                file.unlink(missing_ok=True)  # whoever has it mapped keeps it
+            self._shown, self._generation = shown, self._generation + 1
         return {name: array for name, array in every.items() if name not in big}
+
+    def _generation_file(self, number: int) -> Path:
+        return self.folder / f"{GENERATION}{number}"
 
     def current(self) -> ModelView:
         """There is none in this process.
@@ -119,5 +164,7 @@ class SharedPublisher(Publisher):
     def close(self) -> None:
         """Give the memory back."""
         self._names.close()
+        for buffer in self._buffers:
+            buffer.close()
         self.board.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._owned.close()

@@ -1,9 +1,15 @@
-"""The endpoint's side: the newest view, mapped."""
+"""The endpoint's side: the newest view, mapped.
+
+A thread follows the other process, so that no request waits for a view to be mapped.
+"""
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
+from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +23,14 @@ from stream.learn.model import Frozen
 from stream.retrieval import FrozenRetrieval
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Reader
-from stream.shared.names import NameReader
-from stream.shared.publisher import BOARD, GENERATION, NAMES, VIEW
+from stream.shared.names import MappedLabels
+from stream.shared.publisher import BOARD, GENERATION, STATUS, VIEW
 from stream.types import DriftEvent
 from stream.views import ModelView
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.02
 
 
 class SharedViews:
@@ -37,7 +47,7 @@ class SharedViews:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = settings
         self._board = Board(folder / BOARD)
-        self._names = NameReader(folder / NAMES)
+        self._labels = MappedLabels(folder)
         self._buffers = [Reader(folder / f"{VIEW}{n}") for n in range(BUFFERS)]
         self._turn = threading.Lock()
         self._working = threading.Lock()  # learners take over each other's room
@@ -46,15 +56,20 @@ class SharedViews:
         self._sequence = 0
         self._view: ModelView | None = None
         self._learner: Any = None
-        self._meta: dict[str, Any] = {}
+        self._left: deque[int] = deque()  # buffers that no view needs any more
+        self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    def follow(self) -> None:
+        """From now on let a thread take up new views."""
+        self._thread = threading.Thread(target=self._keep_up, name="views", daemon=True)
+        self._thread.start()
 
     def current(self) -> ModelView:
-        """The newest view."""
-        if self._view is None or self._board.sequence != self._sequence:
-            with self._turn:
-                if self._view is None or self._board.sequence != self._sequence:
-                    self._follow()
-        assert self._view is not None, "followed"
+        """The newest view, or with `follow` the newest that was taken up."""
+        if self._view is None or self._thread is None:
+            self._catch_up()
+        assert self._view is not None, "caught up"
         return self._view
 
     def status(self) -> dict[str, Any]:
@@ -63,41 +78,72 @@ class SharedViews:
             view = self.current()
         except NotReady as error:
             return {"ready": False, "reason": str(error), "lag": 0, "position": 0}
-        return {"ready": True, "reason": "", "lag": self._meta["lag"], "position": view.position}
+        return {"ready": True, "reason": "", "lag": self._lag(), "position": view.position}
 
     def metrics(self) -> bytes:
-        """The other process's metrics, as of the newest view."""
-        self.current()
-        return str(self._meta["metrics"]).encode()
+        """The other process's metrics, as of the last second."""
+        return str(self._told()["metrics"]).encode()
 
     def close(self) -> None:
         """Close the files; views that are still in use stay whole."""
-        self._names.close()
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
         self._board.close()
 
-    def _follow(self) -> None:
+    def _lag(self) -> int:
+        return int(self._told()["lag"])
+
+    def _told(self) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads((self._folder / STATUS).read_bytes())
+        return found
+
+    def _keep_up(self) -> None:
+        failed = ""
+        while not self._closed.wait(_POLL_S):
+            try:
+                with suppress(NotReady):
+                    self._catch_up()
+                failed = ""
+            except Exception as error:  # the view before still answers
+                if str(error) != failed:
+                    log.exception("a view could not be taken up")
+                failed = str(error)
+
+    def _catch_up(self) -> None:
+        with self._turn:
+            while self._left:
+                self._board.leave(self._left.popleft())
+            if self._view is None or self._board.sequence != self._sequence:
+                try:
+                    self._take_up()
+                except FileNotFoundError:  # two generations of the index came meanwhile
+                    self._take_up()
+
+    def _take_up(self) -> None:
         taken = self._board.take()
         if taken is None:
             raise NotReady("the model has not made its first view yet")
         sequence, buffer = taken
         try:
             arrays, meta = self._buffers[buffer].get()
-            self._names.update(meta["names"])
-            labels = self._names.labels
-            labels.retired = set(meta["retired"])
+            labels = self._labels
+            labels.update(meta["names"])
+            labels.retired = meta["retired"]
             learner = persist.attach(self._settings.learn, arrays, meta["model"], self._learner)
             frozen = Frozen(labels, learner, arrays["leaf_of"], meta["position"])
-            told, lag = meta.pop("history"), int(meta["lag"])
+            told = meta["history"]
             index = self._index_of(arrays, meta["generation"])
             view = ModelView(
-                meta["featurizer"], index, frozen, lambda: _events(told), lambda: lag,
+                meta["featurizer"], index, frozen, lambda: _events(told), self._lag,
                 meta["index"], self._working,
             )  # fmt: skip
         except BaseException:
             self._board.leave(buffer)
             raise
-        weakref.finalize(view, self._board.leave, buffer)
-        self._learner, self._meta = learner, meta
+        # later: a finaliser may run anywhere, also where the board is locked
+        weakref.finalize(view, self._left.append, buffer)
+        self._learner = learner
         self._view, self._sequence = view, sequence
 
     def _index_of(self, arrays: dict[str, Any], generation: int | None) -> FrozenRetrieval | None:
@@ -105,9 +151,7 @@ class SharedViews:
         if generation is None:
             return None
         if generation != self._generation:
-            self._big = {}
-            if generation:
-                self._big, _ = Reader(self._folder / f"{GENERATION}{generation}").get()
+            self._big, _ = Reader(self._folder / f"{GENERATION}{generation}").get()
             self._generation = generation
         small = {name: part for name, part in arrays.items() if name.startswith("overlay.")}
         return FrozenRetrieval(self._settings.index, attach(small | self._big))

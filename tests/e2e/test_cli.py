@@ -92,7 +92,7 @@ def test_objectives_aim_at_their_own_figure(data: Path) -> None:
         (("evaluate", "/nowhere"), "Y.npz is missing"),
         (("run", "--set", "learn.top_k=0"), "learn.top_k='0' cannot work"),
         (("run", "--set", "learn.topk=5"), "did you mean learn.top_k?"),
-        (("run", "--source", "/nowhere"), "write kafka, synthetic, or the path"),
+        (("run", "--source", "/nowhere"), "write kafka, synthetic, synthetic:LABELS, or the path"),
         (("inspect", "/nowhere"), "holds no snapshot"),
         (("check-config", "--set", "learn.exemplar_bytes=5"), "write at least"),
         (("serve",), "there is no snapshot to serve in checkpoint.folder="),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -104,4 +105,16 @@ def test_a_killed_endpoint_comes_back_and_one_without_a_service_ends(
     assert httpx.post(f"{address}/v1/predict", json=body).status_code == 200
     second = child_of(service)
     service.kill()
-    wait_for(lambda: not Path(f"/proc/{second}/cmdline").exists(), 30)
+    wait_for(lambda: not Path(f"/proc/{second}").exists(), 30)
+    assert left(service) == []
+
+
+def test_a_start_that_fails_leaves_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = [*WORDS, "--set", f"serve.port={port}"]
+        service = subprocess.Popen([*BRAID, *words], stderr=subprocess.PIPE, text=True)
+        _, said = service.communicate(timeout=120)
+    assert service.returncode == 1
+    assert "serve.port" in said.splitlines()[-1]
+    assert left(service) == []

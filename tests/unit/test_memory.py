@@ -177,3 +177,14 @@ def test_what_gave_way_is_a_metric(tmp_path: Path) -> None:
     found = member.metrics.registry.get_sample_value("braid_evicted", {"what": "exemplars"})
     assert found == member.runner.pipeline.model.learner.events - 256 > 0
     member.crash()
+
+
+def test_a_process_of_its_own_for_the_endpoint_is_counted() -> None:
+    inside, apart = (
+        plan(Settings(serve=Serve(process=process)), 1_000_000) for process in (False, True)
+    )
+    more = {part.name: part.bytes for part in apart if part not in inside}
+    assert set(more) == {"endpoint's process", "index that it maps"}
+    assert more["endpoint's process"] > 300_000_000
+    total = sum(part.bytes for part in apart)
+    assert total < 6 << 30

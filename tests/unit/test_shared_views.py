@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +15,15 @@ import pytest
 
 from stream.clock import SystemClock
 from stream.config import Index, Learn, Settings
-from stream.errors import NotReady
+from stream.errors import BraidError, NotReady
+from stream.labels import label_id
 from stream.metrics import Metrics
 from stream.pipeline import Item, Pipeline
+from stream.serve.view import LabelInfo
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Reader, Writer
-from stream.shared.publisher import SharedPublisher, memory_root, sweep
+from stream.shared.folder import memory_root, sweep
+from stream.shared.publisher import SharedPublisher
 from stream.shared.views import SharedViews
 from stream.types import Description, Example
 from stream.views import Publisher
@@ -101,21 +108,77 @@ def test_arrays_of_any_kind_come_back(tmp_path: Path) -> None:
     assert Reader(tmp_path / "v").get()[0]["a"][0] == 0  # and yet nobody else sees it
 
 
+@pytest.fixture
+def little_memory(tmp_path: Path) -> Iterator[Path]:
+    """A place for files that holds one view, but not two."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", str(tmp_path)]
+    if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("this user may not mount")
+    yield tmp_path
+    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
+def test_without_room_for_a_newer_view_the_one_before_answers(
+    little_memory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = SharedPublisher(60, SystemClock(), Metrics(), little_memory)
+    pipeline, views = Pipeline(SETTINGS), SharedViews(SETTINGS, shared.folder)
+    try:
+        pipeline.step([event(n, f"l{n}") for n in range(40)])
+        shared.refresh(pipeline, 0, force=True)
+        assert views.current().position == 40
+        pipeline.step([event(n, f"m{n}") for n in range(40)])
+        for _ in range(3):
+            shared.refresh(pipeline, 0, force=True)
+            assert views.current().position == 40
+        told = views.current().predict([Example("q", text="topicl1")], 1)
+        assert told[0].top[0].label == "l1"
+        assert [record.levelname for record in caplog.records] == ["ERROR"]
+        assert "serve.process=false" in caplog.text
+        subprocess.run(["mount", "-o", "remount,size=64m", str(little_memory)], check=True)
+        shared.refresh(pipeline, 0, force=True)
+        assert views.current().position == 80
+        for name in ("l7", "m7"):
+            assert views.current().label(name) == LabelInfo(
+                name, label_id(name), 1, -1, False, None
+            )
+    finally:
+        views.close()
+        shared.close()
+
+
+def test_without_room_for_the_first_view_the_remedy_is_told(little_memory: Path) -> None:
+    pipeline = Pipeline(SETTINGS)
+    pipeline.step([event(n, "l") for n in range(4)])  # a small space, of some megabytes
+    shared = SharedPublisher(60, SystemClock(), Metrics(), little_memory)
+    try:
+        with pytest.raises(BraidError, match="no room") as told:
+            shared.refresh(pipeline, 0, force=True)
+        assert "serve.process=false" in told.value.remedy
+    finally:
+        shared.close()
+
+
 def event(n: int, label: str) -> Item:
     return Item(Example(str(n), text=f"topic{label} word{label} n{n % 3}", labels=(label,)))
 
 
-@pytest.mark.parametrize("labels", [3, 40])
-def test_a_mapped_view_answers_as_one_of_this_process(labels: int) -> None:
+@pytest.mark.parametrize(
+    ("labels", "kind"), [(3, "auto"), (40, "flat"), (40, "faiss_cpu"), (5_000, "faiss_cpu")]
+)
+def test_a_mapped_view_answers_as_one_of_this_process(labels: int, kind: str) -> None:
     clock, metrics = SystemClock(), Metrics()
+    settings = SETTINGS.model_copy(
+        update={"index": Index(dimension=32, worth=0, background=False, kind=kind)}
+    )
     shared, plain = SharedPublisher(60, clock, metrics), Publisher(60, clock, Metrics())
-    pipeline, views = Pipeline(SETTINGS), SharedViews(SETTINGS, shared.folder)
+    pipeline, views = Pipeline(settings), SharedViews(settings, shared.folder)
     try:
         with pytest.raises(NotReady):
             views.current()
         assert views.status()["ready"] is False
         for turn in range(3):
-            for n in range(labels * 6):
+            for n in range(max(labels, 240)):
                 pipeline.step([event(n, f"l{n % labels}-{turn}")])
             pipeline.step([Item(Description(f"new{turn}", f"fresh{turn} words"))])
             shared.note([], True)
@@ -129,6 +192,11 @@ def test_a_mapped_view_answers_as_one_of_this_process(labels: int) -> None:
             assert one.label(f"new{turn}") == other.label(f"new{turn}")
             assert one.labels("l1", 9) == other.labels("l1", 9)
             assert one.partitions() == other.partitions()
+            if turn == 1 and labels > 3:  # as after a restart: the index counts anew
+                index = pipeline.retrieval
+                assert index is not None
+                kept = dict(index.arrays())
+                index.load(kept, index.index.kind)
         assert views.status()["lag"] == 5
         assert b"braid_view_age_seconds" in views.metrics()
     finally:
@@ -137,15 +205,66 @@ def test_a_mapped_view_answers_as_one_of_this_process(labels: int) -> None:
     assert not shared.folder.exists()
 
 
-def test_what_a_killed_process_left_is_swept() -> None:
-    gone = subprocess.Popen([sys.executable, "-c", "pass"])
-    gone.wait()
-    left = memory_root() / f"braid-{gone.pid}-test"
-    left.mkdir()
-    mine = SharedPublisher(60, SystemClock(), Metrics())
+OWNER = """
+import sys
+from stream.clock import SystemClock
+from stream.metrics import Metrics
+from stream.shared.publisher import SharedPublisher
+print(SharedPublisher(60, SystemClock(), Metrics()).folder, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_is_swept_and_no_more() -> None:
+    command = [sys.executable, "-c", OWNER]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    owners = [subprocess.Popen(command, **pipes) for _ in range(2)]
     try:
-        assert not left.exists()
-        sweep(memory_root())
-        assert mine.folder.exists()
+        gone, alive = (Path(owner.stdout.readline().strip()) for owner in owners)
+        assert gone.exists()
+        owners[0].kill()
+        owners[0].wait()
+        mine = SharedPublisher(60, SystemClock(), Metrics())
+        try:
+            assert not gone.exists()
+            sweep(memory_root())
+            assert mine.folder.exists()
+            assert alive.exists()
+        finally:
+            mine.close()
     finally:
-        mine.close()
+        for owner in owners:
+            owner.kill()
+            owner.communicate()
+    sweep(memory_root())
+    assert not alive.exists()
+
+
+def test_a_folder_that_is_being_made_is_not_swept(tmp_path: Path) -> None:
+    made, old = tmp_path / "braid-1-new", tmp_path / "braid-2-old"
+    for folder in (made, old):
+        folder.mkdir()
+    os.utime(old, (1, 1))
+    sweep(tmp_path)
+    assert made.exists()
+    assert not old.exists()
+
+
+def test_a_thread_takes_up_new_views_and_gives_buffers_back() -> None:
+    shared = SharedPublisher(60, SystemClock(), Metrics())
+    pipeline, views = Pipeline(SETTINGS), SharedViews(SETTINGS, shared.folder)
+    try:
+        shared.refresh(pipeline, 0, force=True)
+        views.current()
+        views.follow()
+        for turn in range(3 * BUFFERS):
+            pipeline.step([event(turn, f"l{turn}")])
+            shared.refresh(pipeline, turn, force=True)
+            end = time.monotonic() + 30
+            while views.current().position != turn + 1:
+                assert time.monotonic() < end
+                time.sleep(0.005)
+            assert views.status()["lag"] == turn
+    finally:
+        views.close()
+        shared.close()

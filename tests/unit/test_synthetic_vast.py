@@ -22,7 +22,7 @@ def test_a_shuffle_is_a_permutation_and_seeds_differ(n: int) -> None:
     assert n < 64 or (found != shuffled(places, n, seed=2)).mean() > 0.9
 
 
-@pytest.mark.parametrize("labels", [1, 7, 80, 81, 1_000])
+@pytest.mark.parametrize("labels", [1, 7, 80, 81, 1_000, 4_000])
 def test_any_place_is_reached_and_labels_are_in_range(labels: int) -> None:
     stream = VastStream(Vast(labels, remix=500, tour=True))
     drawn = list(islice(stream.events(), BLOCK + 300))

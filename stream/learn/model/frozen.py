@@ -9,7 +9,7 @@ import numpy as np
 
 from stream import features
 from stream.features import Rows
-from stream.labels import LabelSpace
+from stream.labels import Labels
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.ranking import Scores, ranked
 from stream.learn.small.learner import SmallLearner
@@ -35,7 +35,7 @@ class Frozen:
     """
 
     def __init__(
-        self, labels: LabelSpace, learner: SmallLearner | ExtremeLearner, leaf_of: Any,
+        self, labels: Labels, learner: SmallLearner | ExtremeLearner, leaf_of: Any,
         position: int,
     ) -> None:  # fmt: skip
         self.labels = labels

@@ -107,7 +107,9 @@ class VastStream:
         return found
 
     def _epoch(self, at: int) -> int:
-        return at // self.vast.remix if self.vast.remix else 0
+        # the tour shows the first mix whole
+        mixed = self.vast.remix and at >= self.vast.tour_events
+        return at // self.vast.remix if mixed else 0
 
     def _sizes(self, units: Int64) -> Int64:
         """The size of the first and fourth group of a unit; that of the others is 40 less it."""
