@@ -202,7 +202,7 @@ class Index(_Section):
     """Nearest prototypes added to each shortlist."""
     worth: float = Field(0.005, ge=0, le=1)
     """Share of true labels that only the index finds from which it is asked for every event; below
-    it, for one event in 16. 0 always asks."""
+    it, for one event in 16, and below a quarter of it for one in 1,024. 0 always asks."""
     flat_limit: int = Field(8_192, ge=64)
     """Labels up to which `auto` searches exactly."""
     sync_events: int = Field(256, ge=1)

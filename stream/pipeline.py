@@ -114,12 +114,20 @@ class Pipeline:
         """What the index adds to the shortlists of rows; None while there is no index."""
         return self._ask(rows).near
 
-    def _ask(self, rows: Rows, due: bool = False) -> _Asked:
-        """Embed rows, and ask the index about them where that pays, or is `due`."""
+    def _ask(self, rows: Rows, chunk: int | None = None) -> _Asked:
+        """Embed rows, and ask the index about them where that pays.
+
+        Where it does not, the first of a `chunk` may ask all the same, for measuring.
+        """
         embedded, near = self.model.embed(rows), None
-        wanted = due or pays(self.settings.index, self.model.index_worth)
-        if self.retrieval is not None and embedded is not None and wanted:
+        if self.retrieval is None or embedded is None:
+            return _Asked(rows, embedded, near)
+        settings, worth = self.settings.index, self.model.index_worth
+        if pays(settings, worth):
             near = self.retrieval.near(embedded, self.model.labels)
+        elif chunk is not None and due(settings, chunk, worth):
+            near = self.retrieval.near(embedded[:1], self.model.labels)
+            near = near and near.padded(len(rows))
         return _Asked(rows, embedded, near)
 
     def _row(self, at: int, item: Item, out: Outcomes) -> AnyRow | None:
@@ -227,7 +235,7 @@ class Pipeline:
     def _learn_together(self, part: Sequence[_Lesson], out: Outcomes) -> None:
         """Candidates from the index, the model, then the prototypes."""
         model, before = self.model, self.model.position
-        asked = self._ask(features.batch([one.row for one in part]), due(before // CHUNK))
+        asked = self._ask(features.batch([one.row for one in part]), before // CHUNK)
         labels = [one.labels for one in part]
         checked = [one.checked for one in part]
         given = checked if any(one is not None for one in checked) else None

@@ -26,6 +26,13 @@ class Near(NamedTuple):
         """Rows start to stop."""
         return Near(self.slots[start:stop], self.similar[start:stop])
 
+    def padded(self, n: int) -> Near:
+        """The same for n rows, with nothing found for those that are new."""
+        slots = np.full((n, self.slots.shape[1]), -1, np.int32)
+        similar = np.zeros(slots.shape, np.float32)
+        slots[: len(self.slots)], similar[: len(self.slots)] = self.slots, self.similar
+        return Near(slots, similar)
+
 
 class Frozen:
     """A model's state at one moment, that can only predict. Not for two threads at once.
