@@ -17,7 +17,7 @@ DEMO_SECONDS ?= 0
 PORT ?= 8080
 ARGS ?=
 
-.PHONY: help setup demo test check lock kafka bench-quality bench-parts bench-index bench-gpu clean
+.PHONY: help setup demo test check lock kafka bench-quality bench-parts bench-scale bench-index bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
