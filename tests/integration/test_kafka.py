@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer
+from kafka.coordinator.base import MemberState
 
 from stream.clock import SystemClock
 from stream.commits import Committer, Job
@@ -161,6 +162,23 @@ def test_hanging_pipeline_loses_its_lease(member: Member, topics: Topics) -> Non
         sink.commit([], {TopicPartition(topics.events, 0): 1}, held)
     for one in (hung, spare, sink):
         one.close()
+
+
+def test_forgotten_join_is_made_up_for(member: Member, topics: Topics) -> None:
+    """The client forgets a join whose reason goes away while it lasts; see `client.member`."""
+    create_topics(member(), topics)
+    source = KafkaSource(member(), topics)
+    old = leased(source, 1)
+    group = source._keeper._consumer._coordinator
+    group._disable_heartbeat()
+    group.state, group.rejoining = MemberState.REBALANCING, True
+
+    def anew() -> bool:
+        source.poll(1, 0.02)
+        return source.lease() is not old and len(source.lease().published) == 1
+
+    until(anew)
+    source.close()
 
 
 def test_killed_broker_comes_back_with_its_data(launcher: ModuleType, topics: Topics) -> None:

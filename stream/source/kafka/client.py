@@ -7,6 +7,7 @@ the pipeline must show that it is alive.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,29 @@ for _name in ("kafka.admin.client", "kafka.net.sasl"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
 MOST_BYTES = 64 * 1024 * 1024  # the topics decide what is too large, not the client
+LEAST_S = 0.005
+
+
+class _Member(KafkaConsumer):  # type: ignore[misc]  # the client is untyped
+    """A consumer that mends two faults of the client's membership (seen in 3.0.12).
+
+    It joins anew when the topic's partitions look changed; if they look as before again while
+    the join outlasts a poll, it forgets to end the join, and sits in the group without
+    partitions or heartbeats for good.
+
+    While a heartbeat is overdue its rounds do not wait at all. They would take a core and a
+    half, and tens of thousands of wake-ups a second, from brokers that are slow as it is.
+    """
+
+    def _poll_once(self, timer: Any, max_records: int, update_offsets: bool = True) -> Any:
+        begun, group = time.monotonic(), self._coordinator
+        if group.rejoining and not group.need_rejoin():  # its round timed out
+            group.request_rejoin()
+        records = super()._poll_once(timer, max_records, update_offsets)
+        spent = time.monotonic() - begun
+        if not records and not timer.expired and spent < LEAST_S:
+            time.sleep(LEAST_S - spent)
+        return records
 
 
 def common(settings: Kafka) -> dict[str, Any]:
@@ -62,7 +86,7 @@ def reader(settings: Kafka) -> Any:
 def member(settings: Kafka) -> Any:
     """A consumer that is a static member of the group, and fetches nothing."""
     return _open(
-        KafkaConsumer,
+        _Member,
         settings,
         "Read",
         **_consumer(settings),
