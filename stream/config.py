@@ -232,6 +232,13 @@ class Serve(_Section):
     """Address to listen on."""
     port: int = Field(8080, ge=0, le=65_535)
     """Port to listen on; 0 picks a free one."""
+    tokens_file: Path | None = None
+    """File with a line `NAME SCOPES SECRET` for each bearer token, scopes being predict, feedback
+    and admin; unset, all may ask. A changed file is read again within a second."""
+    tls_certfile: Path | None = None
+    """PEM of the endpoint's certificate and those that signed it; unset, it speaks plain HTTP."""
+    tls_keyfile: Path | None = None
+    """PEM of the certificate's key; may be in the same file."""
     batch: int = Field(64, ge=1, le=4_096)
     """Events predicted together at most."""
     wait_ms: float = Field(0.0, ge=0, le=1_000)

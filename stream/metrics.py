@@ -215,6 +215,14 @@ CATALOGUE = (
         ("route",),
     ),
     Metric(
+        "braid_http_refused_total",
+        "counter",
+        "requests",
+        "HTTP requests refused for their token: missing, unknown, or without the scope.",
+        "unknown rises: somebody guesses, or a token in use was taken out of serve.tokens_file.",
+        ("reason",),
+    ),
+    Metric(
         "braid_http_queue_events",
         "gauge",
         "events",

@@ -195,7 +195,8 @@ def _endpoint(
     from stream.serve.server import EndpointServer
 
     app = create_app(settings, publisher, inlet, metrics)
-    server = EndpointServer(app, settings.serve.host, settings.serve.port)
+    serve = settings.serve
+    server = EndpointServer(app, serve.host, serve.port, serve.tls_certfile, serve.tls_keyfile)
     _say(f"braid: endpoint at {server.start()} ({_ROUTES})")
     return server
 

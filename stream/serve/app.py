@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from stream.clock import Clock, SystemClock
 from stream.config import Settings
 from stream.metrics import Metrics
+from stream.serve.access import Guard, Keys
 from stream.serve.batcher import Batcher
 from stream.serve.decode import Decoder
 from stream.serve.health import health
@@ -21,6 +23,10 @@ from stream.serve.reads import reads
 from stream.serve.view import Inlet, ViewSource
 from stream.serve.work import predictor, sender
 from stream.serve.writes import Predicting, Sending, writes
+
+_HERE = ("127.0.0.1", "::1", "localhost")
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -36,7 +42,7 @@ def create_app(
     Parameters
     ----------
     settings
-        `serve`, `limits` and `learn.top_k` are read.
+        `serve`, `limits` and `learn.top_k` are read; without `serve.tokens_file` all may ask.
     views
         Where each answer's view comes from; called from several threads.
     inlet
@@ -95,6 +101,10 @@ def create_app(
     )
     install(app)
     document(app)
+    if serve.tokens_file is None and serve.host not in _HERE:
+        _log.warning("anyone who reaches %s may ask and teach: set serve.tokens_file", serve.host)
+    if serve.tokens_file is not None:
+        app.add_middleware(Guard, keys=Keys(serve.tokens_file, clock), metrics=metrics)
     app.add_middleware(Observe, metrics=metrics, clock=clock)
     decoder = Decoder(settings, metrics, clock)
     app.include_router(

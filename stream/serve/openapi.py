@@ -8,6 +8,7 @@ import orjson
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
+from stream.serve.access import needed
 from stream.serve.answers import Problem
 from stream.serve.problems import BY_STATUS, INTERNAL, MEDIA_TYPE
 
@@ -48,6 +49,11 @@ def document(app: FastAPI) -> None:
             schemas = made.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(schema.pop("$defs", {}))
             schemas["Problem"] = schema
+            made["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+            for path, operations in made["paths"].items():
+                for operation in operations.values() if needed(path) else ():
+                    operation["security"] = [{}, {"bearer": []}]  # where the service asks for one
+                    operation["responses"] |= {str(s): one for s, one in problems(401, 403).items()}
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -82,6 +82,8 @@ BY_STATUS: Mapping[int, Kind] = {
     kind.status: kind
     for kind in (
         Kind(400, "malformed", "The request cannot be read"),
+        Kind(401, "unauthorized", "Who asks is not known"),
+        Kind(403, "forbidden", "The token does not allow this"),
         Kind(404, "not-found", "There is no such thing"),
         Kind(405, "method-not-allowed", "The path does not take this method"),
         Kind(413, "too-large", "The body is too large"),

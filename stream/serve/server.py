@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import ssl
 import threading
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -42,6 +44,13 @@ class EndpointServer:
         Address to listen on.
     port
         Port to listen on; 0 picks a free one.
+    certfile, keyfile
+        PEM files for HTTPS; the key may be in the first. None for plain HTTP.
+
+    Raises
+    ------
+    SettingError
+        The files hold no certificate with its key.
 
     Examples
     --------
@@ -52,9 +61,14 @@ class EndpointServer:
     >>> server.stop()
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, certfile: Path | None = None,
+        keyfile: Path | None = None,
+    ) -> None:  # fmt: skip
         self._host = host
         self._port = port
+        self._scheme = "http" if certfile is None else "https"
+        _check(certfile, keyfile)
         self._settled = threading.Event()
         config = uvicorn.Config(
             app,
@@ -66,6 +80,8 @@ class EndpointServer:
             loop="asyncio",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
+            ssl_certfile=certfile,
+            ssl_keyfile=keyfile,
         )
         self._server = _Server(config, self._settled)
         self._thread: threading.Thread | None = None
@@ -95,7 +111,8 @@ class EndpointServer:
         if not self._server.started:
             self._thread.join()
             raise BraidError("the endpoint did not start", remedy="see the log above")
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        host = f"[{host}]" if ":" in host else host
+        return f"{self._scheme}://{host}:{port}"
 
     def stop(self) -> None:
         """Take no more requests, answer the open ones, end the thread; may be called twice."""
@@ -143,3 +160,20 @@ class EndpointServer:
         finally:
             listening.close()
             self._settled.set()
+
+
+def _check(certfile: Path | None, keyfile: Path | None) -> None:
+    """Load what uvicorn will, so that the start ends with the setting's name."""
+    if certfile is None:
+        if keyfile is not None:
+            raise SettingError("serve.tls_keyfile", str(keyfile), "set serve.tls_certfile too")
+        return
+    try:
+        # Given a password the library asks nobody for one; a key that needs one is refused.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password="")
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingError(
+            "serve.tls_certfile",
+            str(certfile),
+            f"name PEM files with a certificate and its key, without a password ({error})",
+        ) from None

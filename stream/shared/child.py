@@ -55,9 +55,12 @@ def main() -> None:
         inlet = KafkaInlet(settings.kafka, settings.topics.events)
     elif order["inlet"] == "socket":
         inlet = RemoteInlet(folder / SOCKET)
-    app = create_app(settings, views, inlet, metrics, elsewhere=views.metrics)
-    server = EndpointServer(app, settings.serve.host, order["port"])
+    serve = settings.serve
     try:
+        app = create_app(settings, views, inlet, metrics, elsewhere=views.metrics)
+        server = EndpointServer(
+            app, serve.host, order["port"], serve.tls_certfile, serve.tls_keyfile
+        )
         address = server.start()
     except BraidError as error:
         _say({"error": str(error)})
