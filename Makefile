@@ -15,9 +15,10 @@ GPU_READY := $(GPU_VENV)/.ready
 DATA ?= synthetic
 DEMO_SECONDS ?= 0
 PORT ?= 8080
+TOURS ?= 15
 ARGS ?=
 
-.PHONY: help setup demo test check lock kafka bench-quality bench-parts bench-scale bench-index bench-gpu clean
+.PHONY: help setup demo test test-faults check lock kafka bench-quality bench-parts bench-scale bench-index bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,11 +52,14 @@ check: $(READY)  ## style, types, imports
 	$(VENV)/bin/lint-imports
 
 test: check  ## all tests, on a real Kafka too; the index tests on both faiss wheels
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -m "not faults" $(ARGS)
 	@if $(MAKE) -s $(GPU_READY); then \
 	  $(GPU_VENV)/bin/python -m pytest --noconftest tests/contracts/test_index.py; \
 	elif [ "$$CI" = true ]; then echo "faiss-gpu could not be installed" >&2; exit 1; \
 	else echo "faiss-gpu could not be installed: its index tests were skipped"; fi
+
+test-faults: $(READY)  ## kill the service at every step of commit and snapshot (TOURS=15)
+	FAULT_TOURS=$(TOURS) $(PY) -m pytest tests/faults $(ARGS)
 
 lock: $(READY)  ## compile requirements.txt from pyproject.toml
 	$(UV) pip compile -q pyproject.toml --all-extras --generate-hashes --no-emit-index-url \

@@ -209,7 +209,8 @@ class Index(_Section):
     """Learnt events between updates of the index from the prototypes."""
     background: bool = True
     """Whether a large index is built beside the learner. Off, it is built by the learner, which
-    stalls, but the same events then leave the same state to the bit."""
+    stalls, and events are learnt one by one: the same labelled events then leave the same state to
+    the bit, however the stream was cut into batches and interrupted."""
 
 
 class Checkpoint(_Section):

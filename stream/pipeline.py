@@ -203,10 +203,14 @@ class Pipeline:
         return example if example.labels is not None else self.room.event(example)
 
     def _flush(self, run: list[_Lesson], out: Outcomes) -> None:
-        """Learn events in parts that end with the model's chunks, so that the index stays close."""
-        start = 0
+        """Learn events in parts that end with the model's chunks, so that the index stays close.
+
+        The events of a part get the index as it was before all of them, so what they leave
+        depends on where batches are cut, unless each is a part of its own.
+        """
+        start, alone = 0, not self.settings.index.background
         while start < len(run):
-            stop = start + CHUNK - self.model.position % CHUNK
+            stop = start + (1 if alone else CHUNK - self.model.position % CHUNK)
             self._learn_part(run[start:stop], out)
             start = stop
         run.clear()

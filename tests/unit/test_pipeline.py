@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stream import state
+from stream.checkpoint import Snapshot
 from stream.config import Index, Learn, Settings
 from stream.pipeline import Item, Pipeline
 from stream.types import Description, Example
@@ -71,6 +73,29 @@ def test_predictions_do_not_depend_on_where_batches_are_cut(labels: int, size: i
         return made
 
     assert predicted(size) == predicted(1)
+
+
+@pytest.mark.parametrize("size", [7, 16, 60])
+def test_without_background_the_state_depends_on_the_events_alone(size: int) -> None:
+    """Neither on where batches are cut, nor on a restart from a snapshot between them."""
+    rng = np.random.default_rng(4)
+    items = [event(n, f"l{rng.integers(1 + n // 3)}") for n in range(240)]
+    own = settings(background=False)
+
+    def left(cut: int, restart_at: int) -> Snapshot:
+        pipeline = Pipeline(own)
+        for start in range(0, len(items), cut):
+            pipeline.step(items[start : start + cut])
+            if start <= restart_at < start + cut:
+                pipeline = state.revive(own, state.take(pipeline, {}, {}))
+        assert pipeline.retrieval is not None
+        return state.take(pipeline, {}, {})
+
+    found, expected = left(size, 130), left(1, len(items))
+    assert found.meta == expected.meta
+    assert found.arrays.keys() == expected.arrays.keys()
+    for name, array in expected.arrays.items():
+        assert found.arrays[name].tobytes() == array.tobytes(), name
 
 
 def test_predicting_alone_changes_nothing() -> None:

@@ -1,0 +1,63 @@
+"""Keeps what the faults cost, and prints it as a table at the end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.faults.account import Account
+    from tests.faults.tour import Tour
+
+
+class Ledger:
+    """Faults by kind: how often, what was lost or repeated, how long until work went on."""
+
+    def __init__(self) -> None:
+        self.tried: dict[str, int] = defaultdict(int)
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.events = self.lost = self.repeated = 0
+
+    def note(self, tour: Tour, found: Account) -> None:
+        """Add a tour; a loss cannot be laid at the door of one of its faults."""
+        for step, _ in tour.deaths:
+            self.tried[step] += 1
+        for step, seconds in tour.recoveries():
+            self.seconds[step].append(seconds)
+        self.events += found.events
+        self.lost += found.lost
+        self.repeated += found.repeated
+
+    def table(self) -> list[str]:
+        """Lines of Markdown."""
+        lines = ["| fault | times | recovery, median s | longest s |", "|---|---|---|---|"]
+        for kind, times in sorted(self.tried.items()):
+            took = self.seconds[kind]
+            shown = f"{median(took):.1f} | {max(took):.1f}" if took else "- | -"
+            lines.append(f"| {kind} | {times} | {shown} |")
+        total = sum(self.tried.values())
+        lines.append("")
+        lines.append(
+            f"{total} faults of {len(self.tried)} kinds, {self.events:,} events: "
+            f"lost {self.lost}, repeated {self.repeated}"
+        )
+        return lines
+
+
+LEDGER = Ledger()
+
+
+@pytest.fixture(scope="session")
+def ledger() -> Ledger:
+    """The one of this session."""
+    return LEDGER
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if LEDGER.tried:
+        terminalreporter.write_line("")
+        for line in LEDGER.table():
+            terminalreporter.write_line(line)
