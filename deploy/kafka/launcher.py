@@ -17,10 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -74,6 +76,51 @@ def _jars_there(folder: Path) -> bool:
     return pom.is_file() and pom.read_bytes() == (HERE / "pom.xml").read_bytes()
 
 
+@dataclass(frozen=True)
+class Lock:
+    """What a client must show: TLS to this certificate, a SASL password, and rights.
+
+    Parameters
+    ----------
+    key, certificate
+        PEM files of the brokers; the certificate is for 127.0.0.1 and signs itself.
+    users
+        Passwords by name; the first may do everything, the others what ACLs grant.
+    """
+
+    key: Path
+    certificate: Path
+    users: Mapping[str, str]
+
+    def login(self, user: str) -> dict[str, Any]:
+        """Options of a client."""
+        return {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "PLAIN",
+            "sasl_plain_username": user,
+            "sasl_plain_password": self.users[user],
+            "ssl_cafile": str(self.certificate),
+        }
+
+    def properties(self, place: Path) -> dict[str, str]:
+        """Of a broker; its key goes into a file at `place`."""
+        both = place / "broker.pem"
+        both.write_text(self.key.read_text("utf-8") + self.certificate.read_text("utf-8"), "utf-8")
+        first = next(iter(self.users))
+        known = "".join(f' user_{name}="{word}"' for name, word in self.users.items())
+        module = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        return {
+            "listener.security.protocol.map": "CLIENT:SASL_SSL,INTERNAL:PLAINTEXT,"
+            "CONTROLLER:PLAINTEXT",
+            "listener.name.client.ssl.keystore.type": "PEM",
+            "listener.name.client.ssl.keystore.location": str(both),
+            "listener.name.client.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.client.plain.sasl.jaas.config": f"{module} required{known};",
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": f"User:{first};User:ANONYMOUS",  # the brokers among themselves
+        }
+
+
 class Cluster:
     """A Kafka cluster on loopback.
 
@@ -87,17 +134,21 @@ class Cluster:
         The first node's client port; a free one when 0.
     short_lived
         Start fast rather than run fast (for tests).
+    lock
+        What clients must show; None lets everyone in.
     """
 
     def __init__(
-        self, nodes: int = 1, folder: Path | None = None, port: int = 0, short_lived: bool = True
-    ) -> None:
+        self, nodes: int = 1, folder: Path | None = None, port: int = 0,
+        short_lived: bool = True, lock: Lock | None = None,
+    ) -> None:  # fmt: skip
         if nodes not in (1, 3):
             raise ValueError(f"nodes={nodes}: write 1 or 3")
         self.nodes = nodes
         self._own = folder is None
         self.folder = Path(tempfile.mkdtemp(prefix="braid-kafka-")) if folder is None else folder
         self._port = port
+        self._lock = lock
         self._flags = JVM + (SHORT_LIVED if short_lived else ())
         self._ports: list[tuple[int, int, int]] = []
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -180,7 +231,11 @@ class Cluster:
             place = self._place(node)
             place.mkdir(parents=True, exist_ok=True)
             config = place / "server.properties"
-            config.write_text(_properties(node, self._ports, place / "data"), "utf-8")
+            values = _properties(node, self._ports, place / "data")
+            if self._lock is not None:
+                values |= self._lock.properties(place)
+            lines = "".join(f"{name}={value}\n" for name, value in values.items())
+            config.write_text(lines, "utf-8")
             if (place / "data" / "meta.properties").is_file():
                 continue  # data of an earlier run: keep it
             command = self._java(
@@ -216,9 +271,11 @@ class Cluster:
         from kafka import KafkaAdminClient  # noqa: PLC0415 - fetching jars needs no client
         from kafka.errors import KafkaError, TopicAlreadyExistsError  # noqa: PLC0415
 
+        lock = self._lock
+        login = {} if lock is None else lock.login(next(iter(lock.users)))
         try:
             with KafkaAdminClient(
-                bootstrap_servers=self.bootstrap.split(","), bootstrap_timeout_ms=5_000
+                bootstrap_servers=self.bootstrap.split(","), bootstrap_timeout_ms=5_000, **login
             ) as admin:
                 if len(admin.describe_cluster()["brokers"]) < len(self._running):
                     return False
@@ -257,10 +314,10 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _properties(node: int, ports: list[tuple[int, int, int]], data: Path) -> str:
+def _properties(node: int, ports: list[tuple[int, int, int]], data: Path) -> dict[str, Any]:
     client, internal, controller = ports[node]
     copies = len(ports)
-    values = {
+    return {
         "process.roles": "broker,controller",
         "node.id": node + 1,
         "controller.quorum.voters": ",".join(
@@ -289,7 +346,6 @@ def _properties(node: int, ports: list[tuple[int, int, int]], data: Path) -> str
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
         "auto.create.topics.enable": "false",
     }
-    return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def main() -> int:

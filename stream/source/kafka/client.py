@@ -18,8 +18,10 @@ from kafka.net.compat import KafkaNetClient
 from stream.config import Kafka
 from stream.source.kafka.faults import transactional_id, translate
 
-# The client logs its whole configuration, the password included, at DEBUG.
-for _name in ("kafka.admin.client", "kafka.net.sasl"):
+# At DEBUG the client logs its configuration and each request as bytes, the password included.
+for _name in (
+    "kafka.admin.client", "kafka.net.sasl", "kafka.net.connection", "kafka.protocol.parser",
+):  # fmt: skip
     logging.getLogger(_name).setLevel(logging.INFO)
 
 MOST_BYTES = 64 * 1024 * 1024  # the topics decide what is too large, not the client

@@ -55,9 +55,19 @@ def translate(error: BaseException, settings: Kafka, right: str = "Read") -> Bra
     if carries(error, UNREACHABLE):
         return Unavailable(
             f"Kafka at {settings.bootstrap_servers} cannot be reached ({words(error)})",
-            remedy="look at kafka.bootstrap_servers and at the brokers",
+            remedy="look at kafka.bootstrap_servers and at the brokers" + _or_refused(settings),
         )
     return SourceError(f"Kafka: {words(error)}", remedy="see the log of the brokers")
+
+
+def _or_refused(settings: Kafka) -> str:
+    """More to look at: over TLS a refusal may look like a broker that hangs up."""
+    if settings.security_protocol == "PLAINTEXT":
+        return ""
+    login = ", kafka.sasl_username and kafka.sasl_password"
+    return "; or they refuse us: look at kafka.security_protocol, kafka.ssl_cafile" + (
+        login if settings.security_protocol.startswith("SASL") else ""
+    )
 
 
 def denied(right: str, resource: str, settings: Kafka) -> AccessDenied:
