@@ -83,6 +83,9 @@ class Kafka(_Section):
     """Milliseconds until the broker aborts a transaction left open."""
     metadata_max_age_ms: int = Field(5_000, ge=100)
     """Milliseconds between looks for new partitions."""
+    accept_gap: bool = False
+    """Whether to go on, with a warning, where retention has removed records that were not read yet;
+    off, the start is refused and names them."""
 
     @model_validator(mode="after")
     def _fits(self) -> Kafka:

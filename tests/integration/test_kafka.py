@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import TopicPartition as KafkaPartition
 from kafka.coordinator.base import MemberState
 
 from stream.clock import SystemClock
@@ -102,6 +103,23 @@ def test_inlet_and_replay_deliver_everything(member: Member, topics: Topics) -> 
     assert all(len(partitions) == 1 for partitions in places.values())
     with pytest.raises(SourceError):
         produce(member("replay"), topics.events, [(b"k", b"x" * 2_000_000)])
+
+
+def test_gap_is_accepted_where_told_to(
+    member: Member, topics: Topics, caplog: pytest.LogCaptureFixture
+) -> None:
+    create_topics(member(), topics, partitions=1)
+    produce(member(), topics.events, [(b"k", b"%d" % n) for n in range(5)])
+    at = TopicPartition(topics.events, 0)
+    with KafkaAdminClient(bootstrap_servers=member().bootstrap_servers) as admin:
+        admin.delete_records({KafkaPartition(*at): 3})
+    source = KafkaSource(member(accept_gap=True), topics)
+    source.seek({at: 1})
+    assert [record.value for record in take(source, 2)] == [b"3", b"4"]
+    assert "offsets 1 to 2 are gone" in caplog.text
+    source.seek({at: 4})
+    assert [record.value for record in take(source, 1)] == [b"4"]
+    source.close()
 
 
 def test_fenced_sink_stays_fenced(member: Member, topics: Topics) -> None:

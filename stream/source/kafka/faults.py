@@ -50,7 +50,8 @@ def translate(error: BaseException, settings: Kafka, right: str = "Read") -> Bra
         if isinstance(cause, GONE):
             return RetentionGap(
                 f"the next records are gone from the topic ({words(cause)})",
-                remedy="start with an empty snapshot folder, or keep records for longer",
+                remedy="keep records for longer; to go on without them start again with "
+                "kafka.accept_gap=true, or with an empty snapshot folder",
             )
     if carries(error, UNREACHABLE):
         return Unavailable(

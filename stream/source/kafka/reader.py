@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from stream.errors import RetentionGap, SourceError
 from stream.source.kafka import client
 from stream.source.kafka.faults import denied, translate
 from stream.types import Record, TopicPartition
+
+log = logging.getLogger(__name__)
 
 LAG_S = 1.0
 KNOWN_S = 5.0
@@ -58,7 +61,7 @@ class Reader:
         return self._ids
 
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Go to these offsets; refuse those that retention has overtaken."""
+        """Go to these offsets; those that retention has overtaken are refused, unless accepted."""
         if not positions:
             return
         if unknown := set(positions).difference(self._assigned):
@@ -68,14 +71,24 @@ class Reader:
         begins = self._begins(positions)
         for at, wanted in positions.items():
             if wanted < begins[at]:
-                raise RetentionGap(
-                    f"{at.topic}/{at.partition} starts at offset {begins[at]}, but {wanted} is "
-                    "the next one needed",
-                    remedy="start with an empty snapshot folder, or keep records for longer",
-                )
+                self._gap(at, wanted, begins[at])
         for at, wanted in positions.items():
-            self._consumer.seek(KafkaPartition(*at), wanted)
+            self._consumer.seek(KafkaPartition(*at), max(wanted, begins[at]))
         self._lag_due = 0.0
+
+    def _gap(self, at: TopicPartition, wanted: int, begin: int) -> None:
+        """Refuse a gap, or say what is lost in it."""
+        if not self._settings.accept_gap:
+            raise RetentionGap(
+                f"{at.topic}/{at.partition} starts at offset {begin}, but {wanted} is the next one "
+                "needed",
+                remedy="keep records for longer; to go on without them set kafka.accept_gap=true, "
+                "or start with an empty snapshot folder",
+            )
+        log.warning(
+            "%s/%d: offsets %d to %d are gone; going on without them",
+            at.topic, at.partition, wanted, begin - 1,
+        )  # fmt: skip
 
     def poll(self, most: int, timeout_s: float) -> list[Record]:
         """Wait for records; see `Source.poll`."""
