@@ -58,7 +58,7 @@ test: check  ## all tests, on a real Kafka too; the index tests on both faiss wh
 	elif [ "$$CI" = true ]; then echo "faiss-gpu could not be installed" >&2; exit 1; \
 	else echo "faiss-gpu could not be installed: its index tests were skipped"; fi
 
-test-faults: $(READY)  ## kill the service at every step of commit and snapshot (TOURS=15)
+test-faults: $(READY)  ## kill the service at every step, brokers beneath it (TOURS=15)
 	FAULT_TOURS=$(TOURS) $(PY) -m pytest tests/faults $(ARGS)
 
 lock: $(READY)  ## compile requirements.txt from pyproject.toml

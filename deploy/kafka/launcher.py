@@ -186,6 +186,14 @@ class Cluster:
         process.kill()
         process.wait()
 
+    def pause(self, node: int = 0) -> None:
+        """SIGSTOP one node: its connections stay open and nobody answers."""
+        self._running[node].send_signal(signal.SIGSTOP)
+
+    def resume(self, node: int = 0) -> None:
+        """Let a paused node go on."""
+        self._running[node].send_signal(signal.SIGCONT)
+
     def restart(self, node: int = 0) -> None:
         """Start a killed node again on the same folder and ports; wait until all are ready."""
         self._launch(node)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.faults.account import Account
-    from tests.faults.tour import Tour
 
 
 class Ledger:
@@ -21,12 +22,14 @@ class Ledger:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.events = self.lost = self.repeated = 0
 
-    def note(self, tour: Tour, found: Account) -> None:
-        """Add a tour; a loss cannot be laid at the door of one of its faults."""
-        for step, _ in tour.deaths:
-            self.tried[step] += 1
-        for step, seconds in tour.recoveries():
-            self.seconds[step].append(seconds)
+    def note(
+        self, faults: Iterable[str], recoveries: Iterable[tuple[str, float]], found: Account
+    ) -> None:
+        """Add a run; a loss cannot be laid at the door of one of its faults."""
+        for kind in faults:
+            self.tried[kind] += 1
+        for kind, seconds in recoveries:
+            self.seconds[kind].append(seconds)
         self.events += found.events
         self.lost += found.lost
         self.repeated += found.repeated

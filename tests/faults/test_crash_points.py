@@ -54,7 +54,7 @@ def toured(
         tour.kill_at(step, nth)
     tour.feed(EVENTS)
     found = tour.finish()
-    ledger.note(tour, found)
+    ledger.note([step for step, _ in tour.deaths], tour.recoveries(), found)
     assert found.clean, found
     assert "Traceback" not in tour.said(), tour.said()
     tag = uuid.uuid4().hex[:10]

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 from kafka import KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
+from kafka.errors import KafkaError
 
 from stream.config import Kafka, Topics
 from stream.source.kafka import create_topics, produce
@@ -63,7 +64,7 @@ class Tour:
         self.deaths: list[tuple[str, float]] = []
         create_topics(kafka, topics, partitions=1)
         self._events = events(seed)
-        self._growth = Growth(kafka.bootstrap_servers, topics.predictions)
+        self.growth = Growth(kafka.bootstrap_servers, topics.predictions)
 
     def feed(self, n: int) -> None:
         """Produce `n` more events."""
@@ -73,10 +74,10 @@ class Tour:
         """Run until the process kills itself at a step."""
         command = [sys.executable, "-m", "tests.faults.crash", step, str(nth), "run"]
         with self._log() as log:
+            own = environ(self.kafka, self.topics, self.folder)
             ended = subprocess.run(
-                command, env=self._environ(), cwd=ROOT, stdout=log, stderr=log, timeout=PATIENCE_S,
-                check=False,
-            )  # fmt: skip
+                command, env=own, cwd=ROOT, stdout=log, stderr=log, timeout=PATIENCE_S, check=False
+            )
         assert ended.returncode == -signal.SIGKILL, f"{step}: {self.said()}"
         self.deaths.append((step, time.monotonic()))
 
@@ -86,7 +87,9 @@ class Tour:
         servers = self.kafka.bootstrap_servers
         with (
             self._log() as log,
-            subprocess.Popen(command, env=self._environ(), stdout=log, stderr=log) as process,
+            subprocess.Popen(
+                command, env=environ(self.kafka, self.topics, self.folder), stdout=log, stderr=log
+            ) as process,
         ):
             try:
                 until(lambda: account(servers, self.topics).lost == 0, self._alive(process))
@@ -94,7 +97,7 @@ class Tour:
                 assert process.wait(60) == 0, self.said()
             finally:
                 process.kill()
-        self._growth.close()
+        self.growth.close()
         return account(servers, self.topics)
 
     def recoveries(self) -> list[tuple[str, float]]:
@@ -102,7 +105,7 @@ class Tour:
 
         They hold the start of a process, its restart from the snapshot, and its lease.
         """
-        grown, found = self._growth.times, []
+        grown, found = self.growth.times, []
         following = [at for _, at in self.deaths[1:]] + [math.inf]
         for (step, at), then in zip(self.deaths, following, strict=True):
             place = bisect_right(grown, at)
@@ -130,15 +133,16 @@ class Tour:
 
         return check
 
-    def _environ(self) -> dict[str, str]:
-        kafka = self.kafka
-        given: dict[str, Any] = {"CHECKPOINT__FOLDER": self.folder / "snapshots"} | SETTINGS
-        for name in ("bootstrap_servers", "group", "member", "session_timeout_ms",
-                     "poll_interval_ms"):  # fmt: skip
-            given[f"KAFKA__{name.upper()}"] = getattr(kafka, name)
-        given |= {f"TOPICS__{name.upper()}": value for name, value in self.topics}
-        bare = {key: value for key, value in os.environ.items() if not key.startswith("BRAID_")}
-        return bare | {f"BRAID_{name}": str(value) for name, value in given.items()}
+
+def environ(kafka: Kafka, topics: Topics, folder: Path, **own: str) -> dict[str, str]:
+    """The environment of a service; `own` over the settings that are common here."""
+    given: dict[str, Any] = {"CHECKPOINT__FOLDER": folder / "snapshots"} | SETTINGS
+    for name in ("bootstrap_servers", "group", "member", "session_timeout_ms",
+                 "poll_interval_ms", "transaction_timeout_ms"):  # fmt: skip
+        given[f"KAFKA__{name.upper()}"] = getattr(kafka, name)
+    given |= {f"TOPICS__{name.upper()}": value for name, value in topics} | own
+    bare = {key: value for key, value in os.environ.items() if not key.startswith("BRAID_")}
+    return bare | {f"BRAID_{name}": str(value) for name, value in given.items()}
 
 
 class Growth:
@@ -147,9 +151,7 @@ class Growth:
     def __init__(self, servers: str, topic: str) -> None:
         self.times: list[float] = []
         self._at = KafkaPartition(topic, 0)
-        self._consumer = KafkaConsumer(
-            bootstrap_servers=servers, isolation_level="read_committed", enable_auto_commit=False
-        )
+        self._servers = servers.split(",")
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -158,15 +160,26 @@ class Growth:
         """Stop watching."""
         self._closing.set()
         self._thread.join()
-        self._consumer.close()
 
     def _watch(self) -> None:
         end = 0
-        while not self._closing.wait(0.05):
-            now = self._consumer.end_offsets([self._at])[self._at]
-            if now > end:
-                end = now
-                self.times.append(time.monotonic())
+        while not self._closing.is_set():
+            consumer = None
+            try:
+                consumer = KafkaConsumer(
+                    bootstrap_servers=self._servers, isolation_level="read_committed",
+                    enable_auto_commit=False,
+                )  # fmt: skip
+                while not self._closing.wait(0.05):
+                    now = consumer.end_offsets([self._at], timeout_ms=1_000)[self._at]
+                    if now > end:
+                        end = now
+                        self.times.append(time.monotonic())
+            except KafkaError:  # the brokers are away: a new client, since this one may not recover
+                self._closing.wait(0.5)
+            finally:
+                if consumer is not None:
+                    consumer.close()
 
 
 def until(done: Callable[[], bool], check: Callable[[], None]) -> None:
