@@ -1,6 +1,7 @@
 """Who may ask what: bearer tokens with scopes (RFC 6750), from a file that may change any time.
 
-A line of the file is `NAME SCOPES SECRET`, with scopes divided by commas; `#` begins a comment.
+A line of the file is `NAME SCOPES SECRET`, with scopes divided by commas; a word that begins
+with `#` begins a comment.
 The secret stands there as itself or as `sha256:` and its digest in hex. Only digests are kept,
 and a token is compared with all of them, so that the time taken tells nothing.
 """
@@ -27,6 +28,7 @@ GUARDED = ("/v1/", "/v2/")
 LEAST = 16
 """Characters of a secret."""
 _LOOK_S = 1.0
+_COMMENT = re.compile(r"(^|\s)#.*")
 _NEEDED = {"/v1/events": "feedback", "/v1/feedback": "feedback"}
 
 _log = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ def read(path: Path) -> list[Token]:
         raise _wrong(path, f"name a readable text file ({error})") from None
     tokens: list[Token] = []
     for number, line in enumerate(lines, 1):
-        words = line.split("#", 1)[0].split()
+        words = _COMMENT.sub("", line).split()
         if not words:
             continue
         try:

@@ -173,6 +173,13 @@ def test_wrong_line_is_named_and_its_secret_is_not(tmp_path: Path, text: str, wh
     assert not any(secret in str(refused.value) for secret in (ASKER, CHIEF, "tooshort"))
 
 
+def test_comments_end_no_secret(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("#a predict commented-out-0001\na predict with#in-it-0000002 #the end\n")
+    assert Keys(file, ManualClock()).find(b"with#in-it-0000002") is not None
+    assert len(read(file)) == 1
+
+
 def test_file_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"serve\.tokens_file.*readable"):
         Keys(tmp_path / "absent", ManualClock())
