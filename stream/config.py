@@ -254,6 +254,8 @@ class Serve(_Section):
     """Milliseconds until a waiting request gets 429."""
     body_bytes: int = Field(8_000_000, ge=1_000)
     """Bytes of a request body."""
+    body_s: float = Field(10.0, gt=0, le=3_600)
+    """Seconds in which a request's body must have come; then it gets 408."""
     request_events: int = Field(1_000, ge=1)
     """Events in one request."""
     process: bool = False

@@ -108,8 +108,11 @@ def create_app(
     app.add_middleware(Observe, metrics=metrics, clock=clock)
     decoder = Decoder(settings, metrics, clock)
     app.include_router(
-        writes(decoder, predicting, sending, top_k=settings.learn.top_k, limit=serve.body_bytes)
-    )
+        writes(
+            decoder, predicting, sending,
+            top_k=settings.learn.top_k, limit=serve.body_bytes, body_s=serve.body_s,
+        )
+    )  # fmt: skip
     app.include_router(reads(views))
     app.include_router(health(views, metrics, elsewhere))
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -35,8 +36,8 @@ class JsonRequest(Request):
         return self._parsed
 
 
-def json_route(limit: int) -> type[APIRoute]:
-    """Make the class of routes that take a JSON body of at most `limit` bytes."""
+def json_route(limit: int, seconds: float) -> type[APIRoute]:
+    """Make the class of routes whose JSON body has at most `limit` bytes and comes in `seconds`."""
 
     class JsonRoute(APIRoute):
         def get_route_handler(self) -> Handler:
@@ -44,7 +45,7 @@ def json_route(limit: int) -> type[APIRoute]:
 
             async def checked(request: Request) -> Response:
                 _plain_json(request)
-                raw = await _read(request, limit)
+                raw = await _read(request, limit, seconds)
                 request.state.body_bytes = len(raw)
                 return await handle(JsonRequest(request, raw, _parse(raw)))
 
@@ -63,17 +64,21 @@ def _plain_json(request: Request) -> None:
         raise InvalidRequest("content-encoding", "send the body uncompressed", status=415)
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, limit: int, seconds: float) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise _too_large(limit)
     chunks, size = [], 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            chunks.append(chunk)
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        slow = f"has not come within {seconds:g} s; send it faster, or fewer events"
+        raise InvalidRequest("body", slow, status=408) from None
     except ClientDisconnect:
         raise InvalidRequest("body", "the client left while sending it", status=400) from None
     return b"".join(chunks)

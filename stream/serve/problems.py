@@ -86,6 +86,7 @@ BY_STATUS: Mapping[int, Kind] = {
         Kind(403, "forbidden", "The token does not allow this"),
         Kind(404, "not-found", "There is no such thing"),
         Kind(405, "method-not-allowed", "The path does not take this method"),
+        Kind(408, "too-slow", "The body came too slowly"),
         Kind(413, "too-large", "The body is too large"),
         Kind(415, "unsupported-media-type", "The body is not plain JSON"),
         _INVALID,
@@ -124,6 +125,8 @@ async def on_braid_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.BraidError)
     kind = kind_of(error)
     headers = {}
+    if kind.status == 408:
+        headers["Connection"] = "close"  # the rest of the body would be read as a request
     if isinstance(error, errors.Overloaded):
         headers["Retry-After"] = str(error.retry_after_s)
     elif error.retriable:

@@ -27,15 +27,21 @@ _LARGE = 65_536
 
 
 def writes(
-    decoder: Decoder, predicting: Predicting, sending: Sending | None, *, top_k: int, limit: int
+    decoder: Decoder,
+    predicting: Predicting,
+    sending: Sending | None,
+    *,
+    top_k: int,
+    limit: int,
+    body_s: float,
 ) -> APIRouter:
     """Make the router; without `sending`, events and feedback are refused with 503."""
-    router = APIRouter(route_class=json_route(limit))
+    router = APIRouter(route_class=json_route(limit, body_s))
 
     @router.post(
         "/v1/predict",
         response_model=PredictResponse,
-        responses=problems(400, 413, 415, 422, 429, 500, 503),
+        responses=problems(400, 408, 413, 415, 422, 429, 500, 503),
     )
     async def predict(request: Request, body: PredictRequest) -> Response:
         """Tag events with the labels that fit them."""
@@ -55,7 +61,7 @@ def writes(
     taken: dict[str, Any] = {
         "status_code": 202,
         "response_model": Accepted,
-        "responses": problems(400, 413, 415, 422, 429, 500, 503),
+        "responses": problems(400, 408, 413, 415, 422, 429, 500, 503),
     }
 
     @router.post("/v1/events", **taken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -34,7 +35,10 @@ class TwoEntries:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    settings = load(environ={}, overrides=["serve.body_bytes=20000", "limits.record_bytes=5000"])
+    settings = load(
+        environ={},
+        overrides=["serve.body_bytes=20000", "limits.record_bytes=5000", "serve.body_s=1"],
+    )
     views = SimpleNamespace(current=TwoEntries)
     inlet = SimpleNamespace(send=lambda pairs: pytest.fail("nothing here may be sent on"))
     server = EndpointServer(create_app(settings, views, inlet, Metrics()), "127.0.0.1", 0)
@@ -164,6 +168,25 @@ def test_an_announced_large_body_is_refused_before_it_is_sent(client: httpx.Clie
             b"Content-Length: 20001\r\n\r\n"
         )
         assert raw.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_body_that_drips_is_cut_off(client: httpx.Client) -> None:
+    url = client.base_url
+    with socket.create_connection((url.host, url.port), timeout=60) as raw:
+        raw.sendall(
+            b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 2000\r\n\r\n"
+        )
+        for _ in range(1_000):
+            raw.sendall(b" ")
+            if select.select([raw], [], [], 0.05)[0]:
+                break
+        said = b""
+        while part := raw.recv(4_096):  # to the end: the connection is closed
+            said += part
+        assert said.startswith(b"HTTP/1.1 408 ")
+        assert b"/problems/too-slow" in said
+        assert b"within 1 s" in said
 
 
 def test_a_body_in_chunks_is_read_whole(client: httpx.Client) -> None:
