@@ -60,7 +60,7 @@ def toured(
     tag = uuid.uuid4().hex[:10]
     others = Topics(**{name: f"test-{tag}-{name}" for name in Topics.model_fields})
     again = member().model_copy(update={"group": others.events})
-    expected = whole(again, others, folder / "whole", [EVENTS] * (len(steps) + 1))
+    expected = whole(again, others, folder / "whole", tour.fed)
     assert tour.state() == expected
 
 

@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tests.faults.account import Account, account
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE_S = 120.0
 BAD_EVERY = 40
+FEW = 10
 SETTINGS = {  # small, with an index; deterministic as section 6 of the design means it
     "LEARN__SMALL_LABELS": "8",
     "LEARN__EXEMPLAR_BYTES": "400000",
@@ -62,22 +64,34 @@ class Tour:
     def __init__(self, kafka: Kafka, topics: Topics, folder: Path, seed: int = 5) -> None:
         self.kafka, self.topics, self.folder = kafka, topics, folder
         self.deaths: list[tuple[str, float]] = []
+        self.fed = 0
         create_topics(kafka, topics, partitions=1)
         self._events = events(seed)
         self.growth = Growth(kafka.bootstrap_servers, topics.predictions)
 
     def feed(self, n: int) -> None:
         """Produce `n` more events."""
+        self.fed += n
         produce(self.kafka, self.topics.events, islice(self._events, n))
 
     def kill_at(self, step: str, nth: int) -> None:
-        """Run until the process kills itself at a step."""
+        """Run until the process kills itself at a step, with a few events more each second."""
         command = [sys.executable, "-m", "tests.faults.crash", step, str(nth), "run"]
-        with self._log() as log:
-            own = environ(self.kafka, self.topics, self.folder)
-            ended = subprocess.run(
-                command, env=own, cwd=ROOT, stdout=log, stderr=log, timeout=PATIENCE_S, check=False
-            )
+        own = environ(self.kafka, self.topics, self.folder)
+        end = time.monotonic() + PATIENCE_S
+        with (
+            self._log() as log,
+            subprocess.Popen(command, env=own, cwd=ROOT, stdout=log, stderr=log) as ended,
+        ):
+            try:
+                while ended.poll() is None and time.monotonic() < end:
+                    with suppress(subprocess.TimeoutExpired):
+                        ended.wait(1.0)
+                        break
+                    self.feed(FEW)
+            finally:
+                ended.kill()
+        assert time.monotonic() < end, f"it never came to {step}: {self.said()}"
         assert ended.returncode == -signal.SIGKILL, f"{step}: {self.said()}"
         self.deaths.append((step, time.monotonic()))
 
@@ -191,11 +205,10 @@ def until(done: Callable[[], bool], check: Callable[[], None]) -> None:
         time.sleep(0.2)
 
 
-def whole(kafka: Kafka, topics: Topics, folder: Path, sizes: Sequence[int]) -> dict[str, Any]:
+def whole(kafka: Kafka, topics: Topics, folder: Path, fed: int) -> dict[str, Any]:
     """The state of a run over the same events that nothing interrupts."""
     folder.mkdir()
     tour = Tour(kafka, topics, folder)
-    for size in sizes:
-        tour.feed(size)
+    tour.feed(fed)
     assert tour.finish().clean
     return tour.state()
