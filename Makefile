@@ -31,7 +31,7 @@ $(READY): pyproject.toml requirements.txt
 	  awk '/^uv==/ {p = 1} p {print} p && !/\\$$/ {exit}' requirements.txt > $(VENV)/uv.txt && \
 	  $(PY) -m pip install -q --require-hashes -r $(VENV)/uv.txt; }
 	@$(UV) pip install -q --python $(PY) -e '.[$(EXTRA),dev]' -c requirements.txt
-	@echo "compiling the kernels, once (a minute or two)"
+	@echo "compiling the kernels, once (a few minutes)"
 	@$(PY) -c "from indexes import warm as index; from stream.learn import warmup; index.warm(); warmup.warm()"
 	@touch $@
 

@@ -117,7 +117,7 @@ class Pipeline:
     def _ask(self, rows: Rows, chunk: int | None = None) -> _Asked:
         """Embed rows, and ask the index about them where that pays.
 
-        Where it does not, the first of a `chunk` may ask all the same, for measuring.
+        Where it does not, the first of a `chunk` that begins here may ask, for measuring.
         """
         embedded, near = self.model.embed(rows), None
         if self.retrieval is None or embedded is None:
@@ -239,7 +239,8 @@ class Pipeline:
     def _learn_together(self, part: Sequence[_Lesson], out: Outcomes) -> None:
         """Candidates from the index, the model, then the prototypes."""
         model, before = self.model, self.model.position
-        asked = self._ask(features.batch([one.row for one in part]), before // CHUNK)
+        begins = before // CHUNK if before % CHUNK == 0 else None
+        asked = self._ask(features.batch([one.row for one in part]), begins)
         labels = [one.labels for one in part]
         checked = [one.checked for one in part]
         given = checked if any(one is not None for one in checked) else None

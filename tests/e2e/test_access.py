@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
 import ssl
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +24,7 @@ from stream.serve.access import Keys, read
 from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
 from stream.types import Example, Prediction
+from tests.certificates import certificate
 
 ASKER, TELLER, CHIEF = "asker-secret-0001", "teller-secret-002", "chief-secret-0003"
 HASHED = "sha256:" + sha256(CHIEF.encode()).hexdigest()
@@ -204,28 +203,8 @@ def test_openapi_says_where_a_token_is_asked_for(guarded: SimpleNamespace) -> No
             assert ({"401", "403"} <= operation["responses"].keys()) == asked
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
-    """Makes a certificate for 127.0.0.1 that signs itself, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificates of this test, and is not here")
-
-    def make(name: str, *more: str) -> tuple[Path, Path]:
-        cert, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
-        locked = more or ("-nodes",)
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", *locked,
-             "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-             "-out", cert, "-keyout", key],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        return cert, key
-
-    return make
-
-
-def test_tls(certificate: Callable[..., tuple[Path, Path]]) -> None:
-    cert, key = certificate("one")
+def test_tls(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "one")
     app = create_app(load(environ={}), SimpleNamespace(current=View), SimpleNamespace(), Metrics())
     with serving(app, certfile=cert, keyfile=key) as address:
         assert address.startswith("https://127.0.0.1:")
@@ -238,12 +217,10 @@ def test_tls(certificate: Callable[..., tuple[Path, Path]]) -> None:
             httpx.get(f"http{address.removeprefix('https')}/livez", timeout=30)
 
 
-def test_wrong_certificates_are_refused(
-    certificate: Callable[..., tuple[Path, Path]], tmp_path: Path
-) -> None:
-    cert, key = certificate("one")
-    _, other = certificate("two")
-    _, locked = certificate("locked", "-passout", "pass:word")
+def test_wrong_certificates_are_refused(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "one")
+    _, other = certificate(tmp_path, "two")
+    _, locked = certificate(tmp_path, "locked", "-passout", "pass:word")
     for certfile, keyfile in ((cert, other), (cert, locked), (key, cert), (tmp_path / "no", key)):
         with pytest.raises(SettingError, match=r"serve\.tls_certfile"):
             EndpointServer(lambda: None, "127.0.0.1", 0, certfile, keyfile)  # type: ignore[arg-type, misc]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from stream.errors import AccessDenied
 from stream.source.base import Outgoing
 from stream.source.kafka import KafkaSink, KafkaSource, create_topics, produce
 from stream.types import TopicPartition
+from tests.certificates import certificate
 from tests.source_harness import leased, take
 
 pytestmark = pytest.mark.kafka
@@ -38,20 +38,9 @@ Right = tuple[ResourceType, str, ACLOperation]
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
-    """Key and certificate of the brokers, and of somebody else."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificates of these tests, and is not here")
-    folder, made = tmp_path_factory.mktemp("certificates"), {}
-    for name in ("brokers", "other"):
-        key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-nodes",
-             "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-             "-out", certificate, "-keyout", key],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        made[name] = (key, certificate)
-    return made
+    """Certificate and key of the brokers, and of somebody else."""
+    folder = tmp_path_factory.mktemp("certificates")
+    return {name: certificate(folder, name) for name in ("brokers", "other")}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +48,8 @@ def locked(
     launcher: ModuleType, certificates: dict[str, tuple[Path, Path]]
 ) -> Iterator[tuple[Any, Any]]:
     """A cluster and its lock."""
-    lock = launcher.Lock(*certificates["brokers"], PASSWORDS)
+    made, key = certificates["brokers"]
+    lock = launcher.Lock(key, made, PASSWORDS)
     with launcher.Cluster(lock=lock) as cluster:
         yield cluster, lock
 
@@ -170,7 +160,7 @@ def test_refused_client_is_told_where_to_look(
     protocol: str, signed_by: str, password: str,
 ) -> None:  # fmt: skip
     """In a process of its own: the client leaves sockets with a failed handshake behind."""
-    kafka = settings(locked, topics, ssl_cafile=certificates[signed_by][1])
+    kafka = settings(locked, topics, ssl_cafile=certificates[signed_by][0])
     given = {f"KAFKA__{name.upper()}": value for name, value in kafka}
     given |= {"KAFKA__SECURITY_PROTOCOL": protocol, "KAFKA__SASL_PASSWORD": password}
     environ = os.environ | {
