@@ -55,6 +55,9 @@ def test_killed_twice_then_stopped(
     def published() -> int:
         return len(kafka.read(topics.predictions))
 
+    def snapshots() -> int:  # whole ones, which have their name
+        return sum(1 for _ in (tmp_path / "snapshots").glob("snapshot-*"))
+
     def wait(process: subprocess.Popen[bytes], done: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_S
         while not done():
@@ -67,7 +70,7 @@ def test_killed_twice_then_stopped(
     feeder.start()
     with braid() as process:
         parts[0].set()
-        wait(process, lambda: published() > EVENTS // 6 and any((tmp_path / "snapshots").iterdir()))
+        wait(process, lambda: published() > EVENTS // 6 and snapshots() > 0)
         process.kill()
     first = published()
     with braid() as process:
