@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stream.clock import Clock
@@ -47,12 +47,15 @@ class Committer:
         Seconds after which an unfinished commit counts as hanging.
     dead_letters
         The topic for records that their own topic refuses.
+    waits
+        Called every tenth of a second while somebody waits for a commit.
     """
 
     def __init__(
         self, sink: Sink, in_flight: int, hang_s: float, dead_letters: str, metrics: Metrics,
-        clock: Clock,
+        clock: Clock, waits: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
+        self._waits = waits
         self._sink = sink
         self._dead_letters = dead_letters
         self._most = in_flight
@@ -76,8 +79,7 @@ class Committer:
         """Hand over a job; waits while too many are outstanding."""
         with self._changed:
             while len(self._jobs) + self._gathered >= self._most:
-                self._check()
-                self._changed.wait(0.1)
+                self._wait()
             self._check()
             self._jobs.append(job)
             self._changed.notify_all()
@@ -92,8 +94,7 @@ class Committer:
         """Wait until nothing is outstanding."""
         with self._changed:
             while self._jobs or self._busy:
-                self._check()
-                self._changed.wait(0.1)
+                self._wait()
             self._check()
 
     def lost(self) -> list[Lease]:
@@ -111,9 +112,20 @@ class Committer:
         if not self._thread.is_alive():  # else the sink is in use: it ends with the process
             self._sink.close()
 
-    def _hangs(self) -> bool:
+    @property
+    def waiting_s(self) -> float:
+        """Seconds that the commit under way has taken; 0 where there is none."""
         begun = self._begun
-        return begun is not None and self._clock.monotonic() - begun > self._hang_s
+        return 0.0 if begun is None else self._clock.monotonic() - begun
+
+    def _wait(self) -> None:
+        """Wait a moment for the commit thread; raises what ended it."""
+        self._check()
+        if not self._changed.wait(0.1):
+            self._waits()
+
+    def _hangs(self) -> bool:
+        return self.waiting_s > self._hang_s
 
     def _check(self) -> None:
         if isinstance(self._error, BraidError):

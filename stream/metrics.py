@@ -48,6 +48,14 @@ CATALOGUE = (
         ("reason",),
     ),
     Metric(
+        "braid_held_partitions",
+        "gauge",
+        "partitions",
+        "Partitions held by the dead-letter brake (settings dead_letters).",
+        "Above 0: /readyz and the log name partition, offset and reason. Mend the producer, then"
+        " start again.",
+    ),
+    Metric(
         "braid_unknown_fields_total",
         "counter",
         "fields",
@@ -89,6 +97,13 @@ CATALOGUE = (
         "seconds",
         "Time of one transaction, from begin to commit.",
         "Slow brokers, or a slow network to them.",
+    ),
+    Metric(
+        "braid_commit_waiting_seconds",
+        "gauge",
+        "seconds",
+        "Seconds that the transaction under way has taken so far.",
+        "Rising: the brokers do not answer; learning waits once run.in_flight batches do.",
     ),
     Metric(
         "braid_commits_total",

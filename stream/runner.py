@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from stream import memory, state
+from stream.brake import Brake
 from stream.checkpoint import SnapshotStore
 from stream.clock import Clock
 from stream.codec import Codec
@@ -41,6 +42,7 @@ _UNTOLD = 1_000  # dead letters of the labels topic that may wait for the first 
 _LEAST, _MOST = 16, 1 << 20  # records that a micro-batch is adapted to
 _FIRST_LEASE_S = 5.0
 _PAUSE_S = 0.2
+_SLOW_S = 2.0  # a commit that takes longer is told
 
 
 class Runner:
@@ -78,12 +80,15 @@ class Runner:
         self._encoder = Encoder(settings.topics)
         self._ledger = Ledger({})
         self._lease: Lease | None = None
+        self._brake = Brake(settings.dead_letters)
+        self._not_snapped = ""
         self._untold: deque[DeadLetter] = deque(maxlen=_UNTOLD)
         self._hang_s = settings.kafka.poll_interval_ms / 1_000
         self._away_since: float | None = None
         self._committer = Committer(
-            sink, settings.run.in_flight, self._hang_s, settings.topics.dead_letters, metrics, clock
-        )
+            sink, settings.run.in_flight, self._hang_s, settings.topics.dead_letters, metrics,
+            clock, self._waits,
+        )  # fmt: skip
         self._lag = 0
         self._most = _LEAST  # small at first: a batch is predicted before any of it is learnt
         self._next_snapshot = clock.monotonic() + settings.checkpoint.interval_s
@@ -98,6 +103,16 @@ class Runner:
         except SourceError as error:  # where it matters, reading fails too
             log.warning("lag unknown: %s", error)
         return self._lag
+
+    def problems(self) -> list[str]:
+        """What is wrong now, a sentence each; the service works on as far as it can."""
+        found = self._brake.problems()
+        if (waited := self._committer.waiting_s) > _SLOW_S:
+            found.append(f"a commit has taken {waited:.0f} s so far; look at the brokers")
+        if self._away_since is not None:
+            away = self._clock.monotonic() - self._away_since
+            found.append(f"the source has been away for {away:.0f} s; look at the brokers")
+        return found + [self._not_snapped] * bool(self._not_snapped)
 
     def restore(self) -> bool:
         """Go on from the newest snapshot; whether there was one.
@@ -161,7 +176,10 @@ class Runner:
             while waiting and self._kind(waiting[0]) == kind:
                 same.append(waiting.popleft())
             self._batch(same, *kind)
+            if self._brake.held:
+                waiting = deque(one for one in waiting if one.at not in self._brake.held)
         self._adapt(len(records), self._clock.monotonic() - start)
+        self._publisher.tell(self.problems())
         self._publisher.refresh(self.pipeline, self.lag)
         self._maintain()
         if self._tick is not None:
@@ -208,7 +226,7 @@ class Runner:
         self._committer.drain()
         self._committer.lost()
         self._lease = lease = self._source.lease()
-        back = self._ledger.take(lease)
+        back = self._brake.release() | self._ledger.take(lease)
         if back:
             log.info("lease of %d partitions, back to %s", len(lease.published), back)
             self._source.seek(back)
@@ -221,6 +239,19 @@ class Runner:
         """Whether the group has decided what is ours, be it nothing."""
         lease = self._lease
         return lease is not None and (lease.token is not None or bool(lease.published))
+
+    def _waits(self) -> None:
+        """Publishing holds the loop up: stay in the group, and say so."""
+        self._source.beat()
+        self._metrics.set("braid_commit_waiting_seconds", self._committer.waiting_s)
+        self._publisher.tell(self.problems())
+
+    def _hold(self, records: Sequence[Record], letters: Sequence[DeadLetter]) -> None:
+        """Let the brake count; what it holds is delivered no more."""
+        if found := self._brake.count(records, letters):
+            self._source.hold(found)
+            for problem in self._brake.problems():
+                log.error("%s", problem)
 
     def _teller(self) -> bool:
         first = (self.settings.topics.events, 0)
@@ -249,6 +280,8 @@ class Runner:
             DeadLetter(records[places[at]], failure.reason, failure.detail)
             for at, failure in outcome.failures.items()
         ]
+        if publish or records[0].topic == self.settings.topics.labels:
+            self._hold(records, letters)
         if not publish:  # another member's, or published before; but the labels are nobody's
             labels = self.settings.topics.labels
             learn = {id(record) for record, duty in zip(records, duties, strict=True) if duty.learn}
@@ -319,13 +352,15 @@ class Runner:
         except Exception as error:
             self._not_written(error)
         else:
+            self._not_snapped = ""
             self._metrics.count("braid_snapshots_total", outcome="written")
             self._metrics.observe("braid_snapshot_seconds", self._clock.monotonic() - start)
 
     def _not_written(self, error: Exception) -> None:
         """Tell; the stream goes on, a restart takes longer."""
         remedy = error.remedy if isinstance(error, SnapshotError) else "this is a bug"
-        log.warning("%s; %s", error, remedy)
+        self._not_snapped = f"the last snapshot was not written: {error}; {remedy}"
+        log.warning("%s", self._not_snapped)
         self._metrics.count("braid_snapshots_total", outcome="failed")
 
     def _report(self, force: bool = False) -> None:
@@ -337,6 +372,8 @@ class Runner:
         pipeline, metrics, progress = self.pipeline, self._metrics, self.progress
         model = pipeline.model
         metrics.set("braid_lag_records", self.lag)
+        metrics.set("braid_commit_waiting_seconds", self._committer.waiting_s)
+        metrics.set("braid_held_partitions", len(self._brake.held))
         metrics.set("braid_position_events", model.position)
         metrics.set("braid_labels", len(model.labels) - len(model.labels.retired))
         metrics.set("braid_partitions", model.partitioner.leaves)

@@ -102,7 +102,10 @@ def _run(
         if hasattr(inlet, "close"):
             inlet.close()
     _say(_summary(runner, time.monotonic() - begun))
-    return 0
+    problems = runner.problems() if local is not None else []  # it ended by itself
+    for problem in problems:
+        _say(f"braid: {problem}")
+    return 1 if problems else 0
 
 
 def serve_snapshot(settings: Settings) -> int:

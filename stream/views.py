@@ -170,6 +170,7 @@ class Publisher:
         self._changed = False
         self._begun = False
         self._lag = 0
+        self._problems: list[str] = []
 
     def note(self, events: Sequence[DriftEvent], changed: bool = False) -> None:
         """Remember drift events for the views to come.
@@ -180,6 +181,10 @@ class Publisher:
         self._history.extend(events)
         self._changed |= changed
         self._stale |= changed or bool(events)
+
+    def tell(self, problems: Sequence[str]) -> None:
+        """What is wrong now, for `status`; called by the pipeline's thread."""
+        self._problems = list(problems)
 
     def refresh(self, pipeline: Pipeline, lag: int, force: bool = False) -> None:
         """Make a view where one is due; called by the pipeline's thread."""
@@ -234,4 +239,5 @@ class Publisher:
             "reason": "" if ready else "the model has not made its first view yet",
             "lag": self._lag,
             "position": max(self._position, 0),
+            "problems": self._problems,
         }

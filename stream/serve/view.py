@@ -87,7 +87,10 @@ class ViewSource(Protocol):
         ...
 
     def status(self) -> dict[str, Any]:
-        """`ready` (bool), `reason` (why not), `lag` (records), `position`; plain JSON."""
+        """`ready` (bool), `reason` (why not), `lag` (records), `position`, `problems`; plain JSON.
+
+        Problems are sentences about what is wrong while requests can still be answered.
+        """
         ...
 
 

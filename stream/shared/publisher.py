@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,15 @@ class SharedPublisher(Publisher):
         self._told = float("-inf")
         self._buffers = [Writer(self.folder / f"{VIEW}{n}") for n in range(BUFFERS)]
 
+    def tell(self, problems: Sequence[str]) -> None:
+        """Also say how the pipeline fares, once a second."""
+        super().tell(problems)
+        self._say(force=False)
+
     def refresh(self, pipeline: Pipeline, lag: int, force: bool = False) -> None:
-        """Make a view where one is due, and say how the pipeline fares once a second."""
-        now = self._clock.monotonic()
-        if force or now - self._told >= _STATUS_S:
-            self._told = now
-            with self._room():
-                self._tell(lag)
+        """Make a view where one is due."""
+        self._lag = lag
+        self._say(force)
         super().refresh(pipeline, lag, force)
 
     def _make(self, pipeline: Pipeline) -> bool:
@@ -98,11 +100,18 @@ class SharedPublisher(Publisher):
                 log.error("no room in %s for newer views: %s", where, _ROOM)  # noqa: TRY400
             self._full = True
 
-    def _tell(self, lag: int) -> None:
+    def _say(self, force: bool) -> None:
+        """Write the status where it is due."""
+        now = self._clock.monotonic()
+        if not force and now - self._told < _STATUS_S:
+            return
+        self._told = now
         metrics = self.metrics.exposition(http=False).decode()
+        told = {"lag": self._lag, "metrics": metrics, "problems": self._problems}
         new = self.folder / f"{STATUS}.new"
-        new.write_bytes(orjson.dumps({"lag": lag, "metrics": metrics}))
-        new.replace(self.folder / STATUS)  # whole, whenever it is read
+        with self._room():
+            new.write_bytes(orjson.dumps(told))
+            new.replace(self.folder / STATUS)  # whole, whenever it is read
 
     def _copy(self, pipeline: Pipeline, buffer: int) -> None:
         model = pipeline.model

@@ -77,8 +77,15 @@ class SharedViews:
         try:
             view = self.current()
         except NotReady as error:
-            return {"ready": False, "reason": str(error), "lag": 0, "position": 0}
-        return {"ready": True, "reason": "", "lag": self._lag(), "position": view.position}
+            return {"ready": False, "reason": str(error), "lag": 0, "position": 0, "problems": []}
+        told = self._told()
+        return {
+            "ready": True,
+            "reason": "",
+            "lag": int(told["lag"]),
+            "position": view.position,
+            "problems": told["problems"],
+        }
 
     def metrics(self) -> bytes:
         """The other process's metrics, as of the last second."""

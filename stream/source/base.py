@@ -16,7 +16,7 @@ Not promised
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -63,6 +63,14 @@ class Source(Protocol):
 
     def poll(self, most: int, timeout_s: float) -> Sequence[Record]:
         """Wait up to `timeout_s` seconds; return at most `most` records, perhaps none."""
+        ...
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        """Deliver no more of these partitions until the next `seek` to them."""
+        ...
+
+    def beat(self) -> None:
+        """Show that the pipeline is alive, where nothing is polled for a while."""
         ...
 
     def lease(self) -> Lease:

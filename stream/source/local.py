@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -48,6 +48,7 @@ class LocalSource:
         self._inbox: deque[tuple[bytes, bytes]] = deque()
         self._number = 0
         self._lock = threading.Lock()
+        self._held: set[TopicPartition] = set()
         self._lease = Lease({self._at: 0, self._sent: 0})
 
     def partitions(self) -> Sequence[TopicPartition]:
@@ -66,17 +67,19 @@ class LocalSource:
             self._iterator = self._pairs(wanted)
             self._position = wanted
             self._done = False
+        self._held.difference_update(positions)
         self._lease = Lease({self._at: wanted, self._sent: self._number})
 
     def poll(self, most: int, timeout_s: float) -> Sequence[Record]:
         """At most `most` records; those sent in come first."""
         records: list[Record] = []
         with self._lock:
-            while self._inbox and len(records) < most:
+            while self._inbox and len(records) < most and self._sent not in self._held:
                 key, value = self._inbox.popleft()
                 records.append(self._record(self._sent, self._number, key, value))
                 self._number += 1
-        for key, value in itertools.islice(self._iterator, most - len(records)):
+        held = self._at in self._held  # a file that is held has come to its end
+        for key, value in itertools.islice(self._iterator, 0 if held else most - len(records)):
             records.append(self._record(self._at, self._position, key, value))
             self._position += 1
         if len(records) < most and not self._done:
@@ -84,6 +87,13 @@ class LocalSource:
         if not records:
             time.sleep(timeout_s)
         return records
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        """Deliver no more of partition 0, or of what is sent in, until the next seek to it."""
+        self._held.update(partitions)
+
+    def beat(self) -> None:
+        """Nothing waits for it."""
 
     def lease(self) -> Lease:
         """Everything is ours."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from stream.errors import RetentionGap, SourceError
 from stream.source.base import Lease, Outgoing
@@ -32,6 +32,7 @@ class MemorySource:
         self._member = member
         self._next: dict[TopicPartition, int] = {}
         self._turn = 0
+        self._held: set[TopicPartition] = set()
         with broker.changed:
             self._ids = {name: broker.topic(name).identity for name in self._topics}
             self._follow()
@@ -51,12 +52,19 @@ class MemorySource:
                     raise SourceError(f"{at.topic}/{at.partition} does not exist")
                 self._present(at, wanted)
             self._next.update(positions)
+            self._held.difference_update(positions)
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        self._held.update(partitions)
+
+    def beat(self) -> None:
+        """Nothing waits for it."""
 
     def poll(self, most: int, timeout_s: float) -> list[Record]:
         with self._broker.changed:
             self._broker.wait(lambda: self._follow() or self._ready(), timeout_s)
             records: list[Record] = []
-            order = list(self._next)
+            order = [at for at in self._next if at not in self._held]
             self._turn += 1  # begin elsewhere each time, so that no partition starves
             for turn in range(len(order)):
                 at = order[(self._turn + turn) % len(order)]
@@ -93,7 +101,8 @@ class MemorySource:
             )
 
     def _ready(self) -> bool:
-        return any(self._place(at) < len(self._broker.log(at).records) for at in self._next)
+        reading = self._next.keys() - self._held
+        return any(self._place(at) < len(self._broker.log(at).records) for at in reading)
 
     def _place(self, at: TopicPartition) -> int:
         """Index of the next record in its log."""

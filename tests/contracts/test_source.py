@@ -215,3 +215,17 @@ def test_closing_twice_is_harmless(h: Harness) -> None:
     assert set(starts(source)) == set(source.partitions())
     for one in (source, sink, source, sink):
         one.close()
+
+
+def test_what_is_held_waits_for_a_seek(h: Harness) -> None:
+    first, second = (TopicPartition(h.topics.events, at) for at in (0, 1))
+    h.produce(0, b"a", b"b")
+    h.produce(1, b"x")
+    source = h.source()
+    take(source, 3)
+    source.hold([first])
+    h.produce(0, b"c")
+    h.produce(1, b"y")
+    assert values(take(source, 1)) == {second: [b"y"]}
+    source.seek({first: 1})
+    assert values(take(source, 2)) == {first: [b"b", b"c"]}

@@ -52,7 +52,10 @@ class Rig:
 
     def __init__(self) -> None:
         self.sink, self.clock, self.metrics = Sink(), ManualClock(), Metrics()
-        self.committer = Committer(self.sink, 3, 30.0, DEAD, self.metrics, self.clock)
+        self.waited: list[None] = []
+        self.committer = Committer(
+            self.sink, 3, 30.0, DEAD, self.metrics, self.clock, lambda: self.waited.append(None)
+        )
 
     def submit(self, n: int, lease: Lease = LEASE) -> None:
         self.committer.submit(Job([out(n)], {AT: n + 1}, lease))
@@ -112,11 +115,15 @@ def test_full_room_holds_the_submitter_back_until_there_is_space(rig: Rig) -> No
     rig.submit(2)
     thread = threading.Thread(target=rig.submit, args=(3,))
     thread.start()
-    thread.join(0.2)
+    thread.join(0.5)
     assert thread.is_alive()
+    assert rig.waited  # so that the source hears of it
+    rig.clock.advance(7.0)
+    assert rig.committer.waiting_s == 7.0
     rig.sink.gate.set()
     thread.join()
     rig.committer.drain()
+    assert rig.committer.waiting_s == 0
     assert [one.key for records, _, _ in rig.sink.done for one in records] == [
         b"0", b"1", b"2", b"3",
     ]  # fmt: skip

@@ -60,6 +60,7 @@ def test_there_is_none_before_the_first(rig: Rig) -> None:
         "reason": "the model has not made its first view yet",
         "lag": 0,
         "position": 0,
+        "problems": [],
     }
     rig.view()
     assert rig.publisher.status()["ready"]

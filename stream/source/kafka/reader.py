@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from kafka import TopicPartition as KafkaPartition
@@ -74,7 +74,12 @@ class Reader:
                 self._gap(at, wanted, begins[at])
         for at, wanted in positions.items():
             self._consumer.seek(KafkaPartition(*at), max(wanted, begins[at]))
+        self._consumer.resume(*(KafkaPartition(*at) for at in positions))
         self._lag_due = 0.0
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        """Fetch no more of these partitions until the next seek to them."""
+        self._consumer.pause(*(KafkaPartition(*at) for at in partitions))
 
     def _gap(self, at: TopicPartition, wanted: int, begin: int) -> None:
         """Refuse a gap, or say what is lost in it."""

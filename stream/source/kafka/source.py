@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from stream.clock import Clock, SystemClock
 from stream.config import Kafka, Topics
@@ -49,6 +49,12 @@ class KafkaSource:
     def poll(self, most: int, timeout_s: float) -> list[Record]:
         self._keeper.beat()
         return self._reader.poll(most, timeout_s)
+
+    def hold(self, partitions: Collection[TopicPartition]) -> None:
+        self._reader.hold(partitions)
+
+    def beat(self) -> None:
+        self._keeper.beat()
 
     def lease(self) -> Lease:
         return self._keeper.lease
