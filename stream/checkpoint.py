@@ -20,10 +20,10 @@ import orjson
 
 from stream import arrayfile
 from stream.errors import SnapshotError
+from stream.migrate import FORMAT, OLDEST, migrate
 
 log = logging.getLogger(__name__)
 
-FORMAT = 4
 _READERS = 4  # threads; reading waits for the disk as well
 _MANIFEST = "manifest.json"
 _PREFIX = "snapshot-"
@@ -123,24 +123,11 @@ class SnapshotStore:
         SnapshotError
             There are snapshots, but none is whole.
         """
-        refused: list[str] = []
-        for path in reversed(self._all()):
-            try:
-                return read(path)
-            except SnapshotError as error:
-                log.warning("%s", error)
-                refused.append(str(error))
-        if refused:
-            raise SnapshotError(
-                "no snapshot is whole: " + "; ".join(refused),
-                remedy="restore a snapshot from a backup, or start with an empty folder",
-            )
-        return None
+        return _newest_whole(reversed(self._all()))
 
     def _all(self) -> list[Path]:
         """Snapshots, oldest first."""
-        found = [path for path in self.folder.glob(f"{_PREFIX}*") if path.is_dir()]
-        return sorted((path for path in found if _number(path)), key=_number)
+        return sorted(_snapshots(self.folder), key=_number)
 
     def _write_to(
         self, folder: Path, arrays: Iterable[tuple[str, Any]], meta: Mapping[str, Any],
@@ -158,6 +145,63 @@ class SnapshotStore:
             file.flush()
             os.fsync(file.fileno())
         _sync(folder)
+
+
+def borrow(folder: Path) -> Snapshot | None:
+    """The newest whole snapshot that any member keeps, by the time of its writing.
+
+    Parameters
+    ----------
+    folder
+        Holds a folder for each member; its own snapshots count too. It is only read.
+
+    Raises
+    ------
+    SnapshotError
+        There are snapshots, but none is whole.
+    """
+    places = [folder, *(path for path in _listed(folder) if path.is_dir())]
+    found = [path for place in places for path in _snapshots(place)]
+    return _newest_whole(sorted(found, key=_written, reverse=True))
+
+
+def _newest_whole(paths: Iterable[Path]) -> Snapshot | None:
+    """The first that can be read, of paths with the newest first."""
+    refused: list[str] = []
+    for path in paths:
+        try:
+            return read(path)
+        except SnapshotError as error:
+            log.warning("%s", error)
+            refused.append(str(error))
+    if refused:
+        raise SnapshotError(
+            "no snapshot is whole: " + "; ".join(refused),
+            remedy="restore a snapshot from a backup, or start with an empty folder",
+        )
+    return None
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise SnapshotError(
+            f"cannot read the folder {folder}: {error.strerror}",
+            remedy="set checkpoint.start_from to a folder that can be read, or leave it out",
+        ) from None
+
+
+def _snapshots(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{_PREFIX}*") if _number(path) and path.is_dir()]
+
+
+def _written(path: Path) -> float:
+    """When a snapshot was written; long ago where another member has removed it meanwhile."""
+    try:
+        return (path / _MANIFEST).stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _number(path: Path) -> int:
@@ -181,12 +225,18 @@ def read(path: Path) -> Snapshot:
     if head != _digest(text).encode():
         raise SnapshotError(f"{path / _MANIFEST} is damaged")
     body = orjson.loads(text)
-    if body["format"] != FORMAT:
+    if not OLDEST <= body["format"] <= FORMAT:
+        newer = body["format"] > FORMAT
         raise SnapshotError(
-            f"{path} has format {body['format']}, this release reads {FORMAT}",
-            remedy="run the release that wrote it, or start with an empty folder",
+            f"{path} has format {body['format']}, this release reads {OLDEST} to {FORMAT}",
+            remedy=("run the release that wrote it" if newer else "run a release from between")
+            + ", or start with an empty folder",
         )
-    return Snapshot(_read_arrays(path, body["sums"]), body["meta"])
+    arrays, meta = _read_arrays(path, body["sums"]), body["meta"]
+    if body["format"] < FORMAT:
+        log.info("%s has format %d, brought to %d", path, body["format"], FORMAT)
+        migrate(body["format"], arrays, meta)
+    return Snapshot(arrays, meta)
 
 
 def _read_arrays(path: Path, sums: Mapping[str, str]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ REASONS = {
     "bad_labels": "`labels` is not an array of non-empty strings",
     "bad_checked": "`labels_checked` is not an array of non-empty strings, or without `labels`",
     "too_many_labels": "more labels than `limits.labels`, given or looked for",
+    "bad_source": "`source` is not a non-empty string",
     "bad_version": "`v` is a version that this release cannot read",
     "bad_time": "`ts` is not a finite number",
     "too_large": "a record, id, label or payload over its limit",
@@ -37,7 +38,9 @@ REASONS = {
     "pipeline": "a valid event that broke the pipeline twice",
 }
 
-FIELDS = frozenset({"id", "text", "features", "vector", "labels", "labels_checked", "ts", "v"})
+FIELDS = frozenset(
+    {"id", "text", "features", "vector", "labels", "labels_checked", "source", "ts", "v"}
+)
 _PAYLOADS = ("text", "features", "vector")
 _VERSION = 1
 
@@ -106,6 +109,7 @@ class Codec:
             labels=labels,
             ts=_time(fields.get("ts"), ts, fields.get("v")),
             checked=checked,
+            source=self._source(fields.get("source")),
         )
 
     def _object(self, record: Record) -> dict[str, Any]:
@@ -146,6 +150,14 @@ class Codec:
                 raise InvalidRecord(reason, f"every label of `{field}` must be a non-empty string")
             self._weigh("label", label, self._limits.label_bytes)
         return tuple(dict.fromkeys(value))
+
+    def _source(self, value: Any) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str) or not value:
+            raise InvalidRecord("bad_source", "`source` must be a non-empty string")
+        self._weigh("source", value, self._limits.id_bytes)
+        return value
 
     def _text(self, value: Any) -> str | None:
         if value is not None and not isinstance(value, str):

@@ -7,6 +7,7 @@ member's own.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
@@ -16,6 +17,7 @@ import numpy as np
 
 from stream import strings
 from stream.idtable import IdTable
+from stream.looks import look
 from stream.types import Int32, Int64
 
 _SAMPLE = 256  # ids of a snapshot that are computed again
@@ -83,6 +85,9 @@ class LabelSpace:
         self.retired: set[int] = set()
         self._slots: dict[str, int] = {}
         self._table = IdTable()
+        self._looks = IdTable()
+        self._first = array("i")
+        """The first slot of each look."""
         self._sorted: list[str] = []
 
     def __len__(self) -> int:
@@ -109,6 +114,12 @@ class LabelSpace:
         """The id of a slot, as a plain int."""
         return int(self._table.ids[slot])
 
+    def alike(self, name: str) -> str | None:
+        """The first label that looks like this one; None where there is none but itself."""
+        at = self._looks.find(look(name))
+        first = self.names[self._first[at]] if at >= 0 else name
+        return None if first == name else first
+
     def add(self, name: str) -> tuple[int, bool]:
         """The slot of a label, and whether it is new; a retired one comes back to life."""
         slot = self._slots.get(name)
@@ -122,6 +133,9 @@ class LabelSpace:
         self.names.append(name)
         self._slots[name] = slot
         self._table.append(identity)
+        if self._looks.find(seen := look(name)) < 0:
+            self._looks.append(seen)
+            self._first.append(slot)
         return slot, True
 
     def retire(self, name: str) -> int | None:
@@ -137,9 +151,9 @@ class LabelSpace:
         return self.ids[np.asarray(slots, np.int64)]
 
     def ids_of_names(self, names: Iterable[str]) -> list[int]:
-        """Ids of labels that are known."""
-        ids = self._table.ids
-        return [int(ids[self._slots[name]]) for name in names]
+        """Ids of labels, those that are not known left out."""
+        ids, slots = self._table.ids, self._slots
+        return [int(ids[slots[name]]) for name in names if name in slots]
 
     def with_prefix(self, prefix: str, most: int, known: int = 1 << 62) -> list[str]:
         """At most `most` names that start with `prefix`, in order, of the first `known` labels."""
@@ -160,6 +174,8 @@ class LabelSpace:
         described = sorted(self.descriptions.items())
         return {
             "labels.ids": self.ids.copy(),
+            "labels.looks": self._looks.ids.copy(),
+            "labels.looks_first": np.array(self._first, np.int32),
             "labels.retired": np.array(sorted(self.retired), np.int32),
             "labels.described": np.array([slot for slot, _ in described], np.int32),
             **strings.pack("labels.names", self.names),
@@ -185,6 +201,8 @@ class LabelSpace:
         if len(self._slots) != len(names):
             raise ValueError("label names repeat")
         self._table = IdTable(ids)
+        self._looks = IdTable(np.asarray(arrays["labels.looks"]))
+        self._first = array("i", np.asarray(arrays["labels.looks_first"], np.int32).tobytes())
         self._sorted = []
         self.retired = set(arrays["labels.retired"].tolist())
         texts = strings.unpack("labels.descriptions", arrays)

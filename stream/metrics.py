@@ -129,6 +129,29 @@ CATALOGUE = (
         "Growing without end: a producer writes free text into labels.",
     ),
     Metric(
+        "braid_alike_labels_total",
+        "counter",
+        "labels",
+        "New labels that look like one known before but for case, accents, marks or alphabet.",
+        "One label written in two ways, or one made to be taken for another: the drift topic"
+        " names both; retire one.",
+    ),
+    Metric(
+        "braid_refused_labels",
+        "gauge",
+        "labels",
+        "Labels of events that were left out, learn.most_labels being known; since the start.",
+        "A producer floods labels: find it. Or the space is that large: raise learn.most_labels.",
+    ),
+    Metric(
+        "braid_capped_labels_total",
+        "counter",
+        "labels",
+        "Labels not learnt since their source has taught them too often (learn.source_share).",
+        "One source floods one label: look at who holds its token. Or one label really is most of"
+        " what it sends: raise learn.source_share.",
+    ),
+    Metric(
         "braid_partitions",
         "gauge",
         "partitions",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stream import features
 from stream.config import Settings
@@ -23,6 +23,7 @@ from stream.learn.delayed import Outcome, WaitingRoom
 from stream.learn.model import CHUNK, Model, Near
 from stream.learn.ranking import Judged, Scores
 from stream.retrieval import Retrieval, due, pays
+from stream.teaching import Caps
 from stream.types import Description, DriftEvent, Example, Float32, Prediction, Scored
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Outcomes:
     drift: list[DriftEvent] = field(default_factory=list)
     learnt: int = 0
     late_labels: list[Outcome] = field(default_factory=list)
+    capped: int = 0
 
 
 class Pipeline:
@@ -89,11 +91,13 @@ class Pipeline:
         self.featurizer = Featurizer()
         self.model = Model(settings.learn, settings.index.dimension)
         self.room = WaitingRoom(settings.learn.waiting, settings.learn.waiting_bytes)
+        self.caps = Caps(settings.learn.source_share, settings.learn.source_burst)
         self.retrieval: Retrieval | None = None
 
     def step(self, items: Sequence[Item]) -> Outcomes:
         """Predict and learn a batch; what comes labelled is predicted as it is learnt, in order."""
         out = Outcomes()
+        items = [self._admitted(item, out) for item in items]
         events = [
             (at, item)
             for at, item in enumerate(items)
@@ -109,6 +113,19 @@ class Pipeline:
         self._predict(ahead, rows, out)
         self._learn(items, rows, out)
         return out
+
+    def _admitted(self, item: Item, out: Outcomes) -> Item:
+        """The item without the labels that its source has taught too often."""
+        what = item.what
+        if not item.learn or not isinstance(what, Example) or what.labels is None:
+            return item
+        admitted, over = self.caps.admit(what)
+        if not over:
+            return item
+        out.capped += over
+        if admitted is not None:
+            return replace(item, what=admitted)
+        return replace(item, learn=False)
 
     def near(self, rows: Rows) -> Near | None:
         """What the index adds to the shortlists of rows; None while there is no index."""

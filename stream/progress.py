@@ -69,5 +69,9 @@ class Progress:
             if event.kind == "suspicious_label":
                 side = "given" if event.evidence["given"] else "missing"
                 metrics.count("braid_suspicious_labels_total", kind=side)
+            if event.kind == "new_label" and event.evidence["alike"] is not None:
+                metrics.count("braid_alike_labels_total")
+        if outcome.capped:
+            metrics.count("braid_capped_labels_total", outcome.capped)
         for late, n in Counter(outcome.late_labels).items():
             metrics.count("braid_late_labels_total", n, outcome=late)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 from stream import memory, state
 from stream.brake import Brake
-from stream.checkpoint import SnapshotStore
+from stream.checkpoint import SnapshotStore, borrow
 from stream.clock import Clock
 from stream.codec import Codec
 from stream.commits import Committer, Job
@@ -112,6 +112,9 @@ class Runner:
         if self._away_since is not None:
             away = self._clock.monotonic() - self._away_since
             found.append(f"the source has been away for {away:.0f} s; look at the brokers")
+        if (refused := self.pipeline.model.refused) > 0:
+            most = self.settings.learn.most_labels
+            found.append(f"{refused:,} labels left out: learn.most_labels={most:,} are known")
         return found + [self._not_snapped] * bool(self._not_snapped)
 
     def restore(self) -> bool:
@@ -122,10 +125,13 @@ class Runner:
         SnapshotError
             None is whole, or a topic was made anew since.
         """
-        if self._store is None:
-            return False
-        self._store.sweep()
-        snapshot = self._store.load()
+        snapshot = None
+        if self._store is not None:
+            self._store.sweep()
+            snapshot = self._store.load()
+        shared = self.settings.checkpoint.start_from
+        if snapshot is None and shared is not None:
+            snapshot = borrow(shared)
         if snapshot is None:
             return False
         now = self._source.topic_ids()
@@ -376,6 +382,7 @@ class Runner:
         metrics.set("braid_held_partitions", len(self._brake.held))
         metrics.set("braid_position_events", model.position)
         metrics.set("braid_labels", len(model.labels) - len(model.labels.retired))
+        metrics.set("braid_refused_labels", model.refused)
         metrics.set("braid_partitions", model.partitioner.leaves)
         metrics.set("braid_waiting_events", pipeline.room.events, what="events")
         metrics.set("braid_waiting_events", pipeline.room.labels, what="labels")

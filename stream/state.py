@@ -105,6 +105,7 @@ def _model(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arrays of all but the index, not copied, and the metadata."""
     arrays, model = persist.dump(pipeline.model)
+    arrays |= pipeline.caps.arrays()
     meta: dict[str, Any] = {
         "model": model,
         "featurizer": pipeline.featurizer.state(),
@@ -129,6 +130,7 @@ def revive(settings: Settings, snapshot: Snapshot) -> Pipeline:
                 f"the snapshot does not fit together: {error}",
                 remedy="restore an earlier one, or start with an empty folder",
             ) from error
+        pipeline.caps.load(arrays)
         pipeline.featurizer.load(meta["featurizer"])
         pipeline.room.load(meta["room"])
         pipeline.retrieval = index.result()

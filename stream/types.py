@@ -59,7 +59,7 @@ class Example:
 
     Exactly one of `text`, `features` and `vector` is set, or none for feedback
     (late labels of an earlier event, joined by `id`). `checked` are the labels looked for; where
-    it is set, other labels that were not given are unknown.
+    it is set, other labels that were not given are unknown. `source` is who labelled it.
     """
 
     id: str
@@ -69,6 +69,7 @@ class Example:
     labels: tuple[str, ...] | None = None
     ts: float = 0.0
     checked: tuple[str, ...] | None = None
+    source: str | None = None
 
     @property
     def is_feedback(self) -> bool:

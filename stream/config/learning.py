@@ -52,6 +52,14 @@ class Learn(Section):
     """Unlabelled events kept for late labels, and late labels kept for their event."""
     waiting_bytes: int = Field(64_000_000, ge=0)
     """Bytes of events kept for late labels, and as many of label sets."""
+    most_labels: int = Field(2_000_000, ge=2, le=1 << 27)
+    """Labels known at most; what an event has beyond them is left out, counted and told by
+    /readyz."""
+    source_share: float = Field(0.5, gt=0, le=1)
+    """Share of all events taught that one source (a token, or an event's `source`) may go on to
+    teach of one label; 1 caps nothing. Events without a source are not capped."""
+    source_burst: int = Field(1_000, ge=1)
+    """Events of one label that one source may teach beyond that share."""
     without: str = ""
     """Parts left out, comma separated, for ablations; an unknown one names them all."""
     suspicious_share: float = Field(0.001, ge=0, le=0.1)

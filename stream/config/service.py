@@ -39,7 +39,10 @@ class Checkpoint(Section):
     """Snapshots."""
 
     folder: Path | None = None
-    """Where snapshots go; none are written when unset."""
+    """Where snapshots go; none are written when unset. Each member needs a folder of its own."""
+    start_from: Path | None = None
+    """Where a member without a snapshot of its own looks for another's, such as the folder that
+    holds the folders of all members; the newest is taken, and nothing is written there."""
     interval_s: float = Field(60.0, gt=0)
     """Seconds between snapshots."""
     keep: int = Field(2, ge=1, le=100)

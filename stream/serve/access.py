@@ -27,6 +27,8 @@ SCOPES = ("predict", "feedback", "admin")
 GUARDED = ("/v1/", "/v2/")
 LEAST = 16
 """Characters of a secret."""
+SOURCE = "source"
+"""Where a request's state has the name of its token."""
 _LOOK_S = 1.0
 _COMMENT = re.compile(r"(^|\s)#.*")
 _NEEDED = {"/v1/events": "feedback", "/v1/feedback": "feedback"}
@@ -149,10 +151,15 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         wanted = needed(scope["path"]) if scope["type"] == "http" else None
-        if wanted is None or (refusal := self._refusal(scope, wanted)) is None:
+        if wanted is None:
             await self._app(scope, receive, send)
             return
-        status, reason, detail = refusal
+        found = self._judge(scope, wanted)
+        if isinstance(found, Token):
+            scope.setdefault("state", {})[SOURCE] = found.name
+            await self._app(scope, receive, send)
+            return
+        status, reason, detail = found
         self._metrics.count("braid_http_refused_total", reason=reason)
         challenge = 'Bearer realm="braidstream"'
         if reason != "missing":
@@ -162,7 +169,8 @@ class Guard:
         )
         await answer(scope, receive, send)
 
-    def _refusal(self, scope: Scope, wanted: str) -> tuple[int, str, str] | None:
+    def _judge(self, scope: Scope, wanted: str) -> Token | tuple[int, str, str]:
+        """The token, or why not: status, reason and what to do."""
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         kind, _, secret = (given[0] if len(given) == 1 else b"").partition(b" ")
         if kind.lower() != b"bearer" or not secret.strip():
@@ -172,7 +180,7 @@ class Guard:
             return 401, "unknown", "this token is not known; ask the operator for one"
         if not token.covers(wanted):
             return 403, "scope", f"this token lacks the scope {wanted}; ask for one that has it"
-        return None
+        return token
 
 
 def _scopes(text: str) -> frozenset[str]:

@@ -48,20 +48,26 @@ class Decoder:
             examples.append(replace(example, labels=None, checked=None))
         return examples
 
-    def events(self, events: Sequence[Fields]) -> list[tuple[bytes, bytes]]:
-        """Events to send on, as (key, value)."""
+    def events(
+        self, events: Sequence[Fields], source: str | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """Events to send on, as (key, value); `source`, if any, is written over their own."""
         self._few(events)
         pairs = []
-        for number, fields in enumerate(events):
+        for number, given in enumerate(events):
+            fields = _from(source, given)
             example = self._check(self._sent, number, fields)
             pairs.append((example.id.encode(), self._encode(number, fields)))
         return pairs
 
-    def feedback(self, events: Sequence[Fields]) -> list[tuple[bytes, bytes]]:
+    def feedback(
+        self, events: Sequence[Fields], source: str | None = None
+    ) -> list[tuple[bytes, bytes]]:
         """Late labels to send on, as (key, value); a payload beside them is refused."""
         self._few(events)
         pairs = []
-        for number, fields in enumerate(events):
+        for number, given in enumerate(events):
+            fields = _from(source, given)
             example = self._check(self._sent, number, fields)
             if not example.is_feedback:
                 raise _wrong(number, "feedback is `id` and `labels` alone; see /v1/events")
@@ -86,6 +92,10 @@ class Decoder:
         if len(value) > self._bytes:
             raise _wrong(number, f"too_large: {len(value)} bytes, limit {self._bytes}")
         return value
+
+
+def _from(source: str | None, fields: Fields) -> Fields:
+    return fields if source is None else {**fields, "source": source}
 
 
 def _wrong(number: int, message: str) -> InvalidRequest:

@@ -30,6 +30,11 @@ _LABELS = {"type": "array", "items": {"type": "string", "minLength": 1}}
 _CHECKED = _LABELS | {
     "description": "The labels that were looked for; others not given are unknown. Default: all."
 }
+_SOURCE = {
+    "type": "string",
+    "minLength": 1,
+    "description": "Who labelled it; where tokens are asked for, the token's name stands instead.",
+}
 
 _QUESTION = {
     "title": "Question",
@@ -47,6 +52,7 @@ _EVENT = {
         **_PAYLOADS,
         "labels": _LABELS,
         "labels_checked": _CHECKED,
+        "source": _SOURCE,
         "ts": {"type": "number", "description": "Event time in seconds."},
         "v": {"type": "integer", "const": 1},
     },
@@ -57,7 +63,7 @@ _FEEDBACK = {
     "title": "Feedback",
     "type": "object",
     "description": "Late labels of an earlier event, joined by its id.",
-    "properties": {"id": _ID, "labels": _LABELS, "labels_checked": _CHECKED},
+    "properties": {"id": _ID, "labels": _LABELS, "labels_checked": _CHECKED, "source": _SOURCE},
     "required": ["id", "labels"],
     "examples": [{"id": "a", "labels": ["art"]}],
 }

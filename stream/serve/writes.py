@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from stream.errors import SourceError
+from stream.serve.access import SOURCE
 from stream.serve.answers import Accepted, PredictResponse
 from stream.serve.batcher import Batcher
 from stream.serve.decode import Decoder, Fields
@@ -51,11 +53,12 @@ def writes(
         return json({"predictions": [_shown(one) for one in predictions]})
 
     async def send(
-        request: Request, decode: Callable[[list[Fields]], list[Pair]], events: list[Fields]
+        request: Request, decode: Callable[..., list[Pair]], events: list[Fields]
     ) -> Response:
         if sending is None:
             raise SourceError("no inlet")
-        pairs = await _decode(request, decode, events)
+        signed = partial(decode, source=getattr(request.state, SOURCE, None))
+        pairs = await _decode(request, signed, events)
         return json({"accepted": await sending.submit(pairs, len(pairs))}, 202)
 
     taken: dict[str, Any] = {

@@ -136,7 +136,9 @@ def test_newer_format_is_refused(tmp_path: Path) -> None:
     text = orjson.dumps({"format": FORMAT + 1, "sums": {}, "meta": {}})
     digest = blake2b(text, digest_size=16).hexdigest().encode()
     (path / "manifest.json").write_bytes(digest + b"\n" + text)
-    with pytest.raises(SnapshotError, match=f"format {FORMAT + 1}, this release reads {FORMAT}"):
+    with pytest.raises(
+        SnapshotError, match=f"format {FORMAT + 1}, this release reads 4 to {FORMAT}"
+    ):
         read(path)
 
 

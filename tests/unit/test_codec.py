@@ -52,6 +52,7 @@ WRONG = {
     "too_many_labels": [b'{"id":"a","text":"","labels":["1","2","3","4"]}',
                         b'{"id":"a","labels":[],"labels_checked":["1","2","3","4"]}',
                         b'{"id":"a","text":"","labels":["1","1","1","1"]}'],
+    "bad_source": [b'{"id":"a","text":"","source":1}', b'{"id":"a","text":"","source":""}'],
     "bad_version": [b'{"id":"a","text":"","v":2}', b'{"id":"a","text":"","v":"1"}',
                     b'{"id":"a","text":"","v":true}', b'{"id":"a","text":"","v":1.0}',],
     "bad_time": [b'{"id":"a","text":"","ts":"now"}', b'{"id":"a","text":"","ts":true}',

@@ -74,6 +74,8 @@ class Model:
         """The recent events that the extreme learner began with, for whoever keeps prototypes."""
         self.waiting = Changes()
         """Truth and hits of the events since the last full chunk."""
+        self.refused = 0
+        """Labels left out since the start, `settings.most_labels` being known."""
         self.alarmed: list[Any] = []
         """Label slots of each alarm since the pipeline last looked."""
         self.density: tuple[int, set[int]] = (0, set())
@@ -189,6 +191,8 @@ class Model:
             if slot is not None and isinstance(self.learner, ExtremeLearner):
                 self.learner.retire(slot, True)
             return []
+        if self._full(label):
+            return []
         events = self._add(label)
         slot, _ = self.labels.add(label)
         self.labels.descriptions[slot] = text
@@ -233,6 +237,8 @@ class Model:
             for name in dict.fromkeys(names):
                 slot = slot_of(name)
                 if slot is None or slot in retired:
+                    if self._full(name):
+                        continue
                     new.extend(self._add(name, at))
                     slot = self.labels.add(name)[0]
                 slots.append(slot)
@@ -255,6 +261,12 @@ class Model:
             each.append(None if named is None or len(slots) == count else slots)
         return pack(each)
 
+    def _full(self, name: str) -> bool:
+        """Whether there is no room for a label, which is counted then."""
+        full = len(self.labels) >= self.settings.most_labels and self.labels.slot(name) is None
+        self.refused += full
+        return full
+
     def _add(self, name: str, at: int = 0) -> list[DriftEvent]:
         """Make room for a label that is new, or back from retirement, `at` events from now."""
         known = self.labels.slot(name)
@@ -262,13 +274,14 @@ class Model:
             if known in self.labels.retired and isinstance(self.learner, ExtremeLearner):
                 self.learner.retire(known, False)
             return []
+        alike = self.labels.alike(name)
         slot, _ = self.labels.add(name)
         total = len(self.labels)
         self.partitioner.add_labels(total)
         if total > self.settings.small_labels and not self.extreme:
             self._become_extreme()
         self.learner.add_labels(total, self.partitioner.highest)
-        evidence = {"id": self.labels.id_of(slot), "labels": total}
+        evidence = {"id": self.labels.id_of(slot), "labels": total, "alike": alike}
         return [DriftEvent("new_label", f"label/{name}", self.position + at, evidence)]
 
     def _learn_part(
