@@ -16,11 +16,11 @@ from tests.recovery.world import World
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 48 MB; needs the right to mount one."""
+    """A file system of 128 MB; needs the right to mount one."""
     place = tmp_path / "disk"
     place.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=48m", "braid-test", str(place)],
+        ["mount", "-t", "tmpfs", "-o", "size=128m", "braid-test", str(place)],
         capture_output=True, check=False,
     )  # fmt: skip
     if made.returncode != 0:
@@ -37,7 +37,7 @@ def test_a_full_disk_costs_a_snapshot_and_nothing_else(disk: Path) -> None:
     member.snapshot()
     filler = disk / "filler"
     with pytest.raises(OSError, match="No space"):
-        filler.write_bytes(b"x" * (49 << 20))
+        filler.write_bytes(b"x" * (129 << 20))
     member.snapshot()
     (problem,) = member.runner.problems()
     assert "the last snapshot was not written" in problem
