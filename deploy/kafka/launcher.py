@@ -136,11 +136,14 @@ class Cluster:
         Start fast rather than run fast (for tests).
     lock
         What clients must show; None lets everyone in.
+    gated
+        Give each node one more door, at which it names another port than its own to clients, so
+        that something may stand between; see `gates`.
     """
 
     def __init__(
         self, nodes: int = 1, folder: Path | None = None, port: int = 0,
-        short_lived: bool = True, lock: Lock | None = None,
+        short_lived: bool = True, lock: Lock | None = None, gated: bool = False,
     ) -> None:  # fmt: skip
         if nodes not in (1, 3):
             raise ValueError(f"nodes={nodes}: write 1 or 3")
@@ -150,6 +153,9 @@ class Cluster:
         self._port = port
         self._lock = lock
         self._flags = JVM + (SHORT_LIVED if short_lived else ())
+        self._gated = gated
+        self.gates: list[tuple[int, int]] = []
+        """For each node the port that clients at its gate are told, and the one behind it."""
         self._ports: list[tuple[int, int, int]] = []
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._logs: list[IO[bytes]] = []
@@ -164,6 +170,8 @@ class Cluster:
         try:
             for left in reversed(range(TRIES)):
                 self._ports = _pick(self.nodes, self._port)
+                if self._gated:
+                    self.gates = [(told, behind) for told, behind, _ in _pick(self.nodes, 0)]
                 self._format()
                 for node in range(self.nodes):
                     self._launch(node)
@@ -199,6 +207,19 @@ class Cluster:
         self._launch(node)
         self._wait()
 
+    def place(self, node: int = 0) -> Path:
+        """The folder of a node: its configuration, its log, and below `data` its data."""
+        return self.folder / f"node-{node}"
+
+    def alive(self, node: int = 0) -> bool:
+        """Whether a node runs; one whose disk is full ends by itself."""
+        return node in self._running and self._running[node].poll() is None
+
+    def tool(self, main: str, *args: str) -> str:
+        """Run one of Kafka's own tools against the cluster; what it prints."""
+        command = self._java(0, main, "--bootstrap-server", self.bootstrap, *args)
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
     def stop(self) -> None:
         """End every node; idempotent."""
         self._end_all()
@@ -225,21 +246,23 @@ class Cluster:
                 process.wait()
         self._running.clear()
 
-    def _place(self, node: int) -> Path:
-        return self.folder / f"node-{node}"
-
     def _java(self, node: int, main: str, *args: str) -> list[str]:
         log4j = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
         jars = str(fetch_jars() / "*")
-        own = (f"-Dkafka.logs.dir={self._place(node)}", log4j)
+        own = (f"-Dkafka.logs.dir={self.place(node)}", log4j)
         return ["java", *self._flags, *own, "-cp", jars, main, *args]
 
     def _format(self) -> None:
         for node in range(self.nodes):
-            place = self._place(node)
+            place = self.place(node)
             place.mkdir(parents=True, exist_ok=True)
             config = place / "server.properties"
             values = _properties(node, self._ports, place / "data")
+            if self._gated:
+                told, behind = self.gates[node]
+                values["listeners"] += f",GATE://127.0.0.1:{behind}"
+                values["advertised.listeners"] += f",GATE://127.0.0.1:{told}"
+                values["listener.security.protocol.map"] += ",GATE:PLAINTEXT"
             if self._lock is not None:
                 values |= self._lock.properties(place)
             lines = "".join(f"{name}={value}\n" for name, value in values.items())
@@ -254,7 +277,7 @@ class Cluster:
                 raise LaunchError(f"formatting failed:\n{done.stdout}{done.stderr}")
 
     def _launch(self, node: int) -> None:
-        place = self._place(node)
+        place = self.place(node)
         log = (place / "broker.log").open("ab")
         self._logs.append(log)
         command = self._java(node, "kafka.Kafka", str(place / "server.properties"))
@@ -295,7 +318,7 @@ class Cluster:
             return False
 
     def _tails(self) -> str:
-        logs = [self._place(node) / "broker.log" for node in range(self.nodes)]
+        logs = [self.place(node) / "broker.log" for node in range(self.nodes)]
         return "\n".join(log.read_text("utf-8", "replace")[-4_000:] for log in logs if log.exists())
 
 

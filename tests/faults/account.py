@@ -54,14 +54,15 @@ def account(servers: str, topics: Topics, bad: bytes = b"bad-") -> Account:
     produced = {(at, offset): key for at, offset, key, _ in read if not key.startswith(bad)}
     wrong = Counter(key for _, _, key, _ in read if key.startswith(bad))
     told: Counter[tuple[int, int]] = Counter()
-    last: dict[int, int] = {}
+    last: dict[tuple[int, int], int] = {}
     disordered = 0
-    for _, _, key, value in committed(servers, topics.predictions):
+    for part, _, key, value in committed(servers, topics.predictions):
         source = orjson.loads(value)["source"]
         at = (source["partition"], source["offset"])
         told[at] += 1
-        disordered += produced.get(at) != key or at[1] < last.get(at[0], -1)
-        last[at[0]] = at[1]
+        way = (part, at[0])  # once events have grown partitions, a way may split in two
+        disordered += produced.get(at) != key or at[1] < last.get(way, -1)
+        last[way] = at[1]
     dead = Counter(key for _, _, key, _ in committed(servers, topics.dead_letters))
     return Account(
         len(produced),

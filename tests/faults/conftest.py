@@ -21,6 +21,7 @@ class Ledger:
         self.tried: dict[str, int] = defaultdict(int)
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.events = self.lost = self.repeated = 0
+        self._said: list[str] = []
 
     def note(
         self, faults: Iterable[str], recoveries: Iterable[tuple[str, float]], found: Account
@@ -33,6 +34,10 @@ class Ledger:
         self.events += found.events
         self.lost += found.lost
         self.repeated += found.repeated
+
+    def say(self, line: str) -> None:
+        """A figure to stand below the table."""
+        self._said.append(line)
 
     def table(self) -> list[str]:
         """Lines of Markdown."""
@@ -47,7 +52,7 @@ class Ledger:
             f"{total} faults of {len(self.tried)} kinds, {self.events:,} events: "
             f"lost {self.lost}, repeated {self.repeated}"
         )
-        return lines
+        return lines + self._said
 
 
 LEDGER = Ledger()

@@ -1,179 +1,89 @@
-"""Three brokers that die, freeze and lose their quorum beneath a service under load."""
+"""Brokers, network and members fail beneath a load; the accounts and the models are as without."""
 
 from __future__ import annotations
 
+import os
 import signal
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaConsumer
-from kafka import TopicPartition as KafkaPartition
-from kafka.errors import KafkaError
 
-from stream.config import Kafka, Topics
-from stream.errors import BraidError
-from stream.source.kafka import create_topics, produce
-from tests.faults.account import account
+from tests.faults.agree import agreement, models
 from tests.faults.conftest import Ledger
-from tests.faults.service import Service
-from tests.faults.tour import environ, events, until
+from tests.faults.faults import FAULTS, JOINS, may_mount
+from tests.faults.tour import SETTINGS
+from tests.faults.world import World
 
-pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(1_800)]
+pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(3_600)]
 
-RATE = 100.0
-EACH_S = 8.0
+ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
+EACH_S = 4.0
 """Of load after a fault is over, before the next."""
 MOST_BYTES = 1_500_000_000
+SIZES = {name: SETTINGS[name] for name in SETTINGS if name.startswith(("LEARN", "INDEX"))}
 
 
-class World:
-    """A cluster of three, a service on it, and a feeder."""
+@pytest.fixture
+def made(launcher: ModuleType, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    worlds: list[World] = []
 
-    def __init__(self, cluster: Any, folder: Path) -> None:
-        tag = uuid.uuid4().hex[:10]
-        self.topics = Topics(**{name: f"test-{tag}-{name}" for name in Topics.model_fields})
-        self.cluster = cluster
-        self.kafka = Kafka(
-            bootstrap_servers=cluster.bootstrap, group=self.topics.events,
-            session_timeout_ms=3_000, poll_interval_ms=20_000, transaction_timeout_ms=5_000,
-        )  # fmt: skip
-        create_topics(self.kafka, self.topics, partitions=1, replication=3)
-        self.log = folder / "log"
-        own = environ(self.kafka, self.topics, folder, CHECKPOINT__INTERVAL_S="5")
-        self.service = Service(own, self.log)
-        self.largest = 0
-        self._done = threading.Event()
-        self._feeder = threading.Thread(target=self._feed, daemon=True)
-        self._feeder.start()
+    def make(partitions: int, **own: object) -> World:
+        worlds.append(world := World(launcher, tmp_path, partitions, **own))  # type: ignore[arg-type]
+        return world
 
-    def leader(self) -> int:
-        """The node that leads the predictions topic."""
-        with KafkaAdminClient(bootstrap_servers=self.cluster.bootstrap.split(",")) as admin:
-            (topic,) = admin.describe_topics([self.topics.predictions])
-        return int(topic["partitions"][0]["leader_id"]) - 1
-
-    def works(self) -> None:
-        """Wait until all that is on the events topic now is predicted and committed."""
-        asked: list[int] = []
-
-        def caught_up() -> bool:
-            try:
-                end, committed = self._offsets()
-            except KafkaError:
-                return False
-            asked.append(end)
-            return committed >= asked[0]
-
-        until(caught_up, lambda: None)
-
-    def _offsets(self) -> tuple[int, int]:
-        """The end of the events topic, and what the group has committed of it."""
-        at = KafkaPartition(self.topics.events, 0)
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.cluster.bootstrap.split(","), group_id=self.kafka.group,
-            enable_auto_commit=False,
-        )  # fmt: skip
-        try:
-            end = consumer.end_offsets([at], timeout_ms=2_000)[at]
-            return int(end), int(consumer.committed(at, timeout_ms=2_000) or 0)
-        finally:
-            consumer.close(autocommit=False)
-
-    def finish(self) -> None:
-        self._done.set()
-        self._feeder.join()
-        servers = self.cluster.bootstrap
-        until(lambda: account(servers, self.topics).lost == 0, lambda: None)
-        assert self.service.stop() == 0, self.log.read_text()
-
-    def _feed(self) -> None:
-        """Events at a rate; a part that fails is produced again, so ids may come twice."""
-        stream = events(3)
-        while not self._done.is_set():
-            part = list(islice(stream, int(RATE)))
-            while True:
-                try:
-                    produce(self.kafka, self.topics.events, part, rate=RATE)
-                    break
-                except BraidError:
-                    time.sleep(0.5)
-            self.largest = max(self.largest, self._resident())
-
-    def _resident(self) -> int:
-        try:
-            return self.service.resident()
-        except (OSError, StopIteration):  # between two lives
-            return 0
+    yield make
+    for world in worlds:
+        world.close()
 
 
-def leader_killed(world: World) -> None:
-    node = world.leader()
-    world.cluster.kill(node)
-    time.sleep(3)
-    world.cluster.restart(node)
-
-
-def quorum_lost(world: World) -> None:
-    """Two of three nodes: nothing can be committed until they are back."""
-    for node in (0, 1):
-        world.cluster.kill(node)
-    time.sleep(6)
-    for node in (0, 1):
-        world.cluster.restart(node)
-
-
-def leader_frozen(world: World) -> None:
-    node = world.leader()
-    world.cluster.pause(node)
-    time.sleep(8)
-    world.cluster.resume(node)
-
-
-def service_killed(world: World) -> None:
-    world.service.signal(signal.SIGKILL)
-
-
-def service_frozen(world: World) -> None:
-    """For longer than transaction and session last: it wakes as a zombie."""
-    world.service.signal(signal.SIGSTOP)
-    time.sleep(9)
-    world.service.signal(signal.SIGCONT)
-
-
-FAULTS: dict[str, Callable[[World], None]] = {
-    "cluster: leader killed": leader_killed,
-    "cluster: quorum lost": quorum_lost,
-    "cluster: leader frozen for 8 s": leader_frozen,
-    "service: killed": service_killed,
-    "service: frozen for 9 s, its transaction expired": service_frozen,
-}
-
-
-@pytest.fixture(scope="module")
-def cluster(launcher: ModuleType) -> Iterator[Any]:
-    with launcher.Cluster(nodes=3) as made:
-        yield made
-
-
-def test_faults_of_the_cluster_under_load(cluster: Any, tmp_path: Path, ledger: Ledger) -> None:
-    world = World(cluster, tmp_path)
+def test_faults_of_brokers_network_and_members_under_load(
+    made: Callable[..., World], ledger: Ledger
+) -> None:
+    world = made(3, small_disk=may_mount())
+    for name in ("member-0", "member-1"):
+        world.join(name)
     world.works()
-    took = []
-    for name, fault in FAULTS.items():
+    time.sleep(6)  # a snapshot, for whoever joins
+    happened: list[str] = []
+    took: list[tuple[str, float]] = []
+    for name, fault in [*JOINS.items(), *list(FAULTS.items()) * ROUNDS]:
         fault(world)
         over = time.monotonic()
         world.works()
+        happened.append(name)
         took.append((name, time.monotonic() - over))
         time.sleep(EACH_S)
-    world.finish()
-    found = account(cluster.bootstrap, world.topics)
-    ledger.note(FAULTS, took, found)
-    assert found.clean, (found, world.log.read_text()[-3_000:])
+    found = world.quiet()
+    ledger.note(happened, took, found)
+    assert found.clean, found
     assert world.largest < MOST_BYTES
+    left = models(world.folder / "snapshots", SIZES)
+    assert len(left) == 3
+    assert len({frozenset(one.model.labels.names) for one in left.values()}) == 1
+    shares = [agreement(*pair, seed=9) for pair in combinations(left.values(), 2)]
+    ledger.say(f"three members, top five the same on {min(shares):.1%} of probes at least")
+    assert min(shares) >= 0.95
+
+
+def test_members_of_one_partition_have_the_same_model(
+    made: Callable[..., World], ledger: Ledger
+) -> None:
+    world = made(1, INDEX__BACKGROUND="false")
+    world.join("member-0")
+    world.works()
+    world.join("member-1")
+    for _ in range(2):
+        for name in ("member-0", "member-1"):
+            time.sleep(EACH_S)
+            world.members[name].signal(signal.SIGKILL)
+            world.works()
+    found = world.quiet()
+    ledger.note(["member: killed, one partition"] * 4, [], found)
+    assert found.clean, found
+    one, other = models(world.folder / "snapshots", SIZES).values()
+    assert one.model.position == other.model.position
+    assert agreement(one, other, seed=9) == 1.0
