@@ -44,6 +44,9 @@ class Kafka(Section):
     """Milliseconds until the broker aborts a transaction left open."""
     metadata_max_age_ms: int = Field(5_000, ge=100)
     """Milliseconds between looks for new partitions."""
+    merge_ms: int = Field(50, ge=0, le=10_000)
+    """Milliseconds that a record of one partition waits for older ones of the others, so that all
+    members learn in one order; of no effect on a topic with one partition. 0 does not merge."""
     accept_gap: bool = False
     """Whether to go on, with a warning, where retention has removed records that were not read yet;
     off, the start is refused and names them."""

@@ -229,3 +229,16 @@ def test_what_is_held_waits_for_a_seek(h: Harness) -> None:
     assert values(take(source, 1)) == {second: [b"y"]}
     source.seek({first: 1})
     assert values(take(source, 2)) == {first: [b"b", b"c"]}
+
+
+def test_what_was_fetched_before_a_hold_comes_after_the_seek(h: Harness) -> None:
+    parts = [TopicPartition(h.topics.events, at) for at in (0, 1)]
+    sent = [b"%d" % n for n in range(50)]
+    for at in (0, 1):
+        h.produce(at, *sent)
+    source = h.source()
+    until(lambda: bool(source.poll(7, 0.05)))  # more of both than that has been fetched by now
+    source.hold(parts)
+    source.poll(7, 0.2)
+    source.seek(dict.fromkeys(parts, 0))
+    assert values(take(source, 100)) == dict.fromkeys(parts, sent)

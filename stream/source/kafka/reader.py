@@ -15,6 +15,7 @@ from stream.config import Kafka
 from stream.errors import RetentionGap, SourceError
 from stream.source.kafka import client
 from stream.source.kafka.faults import denied, translate
+from stream.source.kafka.merge import Merge
 from stream.types import Record, TopicPartition
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,10 @@ class Reader:
         # The client shows no topic ids in public; this is what its own `topics()` reads.
         self._metadata = self._consumer._cluster
         self._assigned: tuple[TopicPartition, ...] = ()
+        self._held: set[TopicPartition] = set()
+        self._full: set[TopicPartition] = set()
+        """Partitions of which enough records wait to be merged."""
+        self._merge = Merge(settings.merge_ms / 1_000)
         self._lag = 0
         self._lag_due = 0.0
         try:
@@ -75,11 +80,16 @@ class Reader:
         for at, wanted in positions.items():
             self._consumer.seek(KafkaPartition(*at), max(wanted, begins[at]))
         self._consumer.resume(*(KafkaPartition(*at) for at in positions))
+        self._merge.drop(positions)
+        self._held.difference_update(positions)
+        self._full.difference_update(positions)
         self._lag_due = 0.0
 
     def hold(self, partitions: Collection[TopicPartition]) -> None:
         """Fetch no more of these partitions until the next seek to them."""
         self._consumer.pause(*(KafkaPartition(*at) for at in partitions))
+        self._merge.drop(partitions)
+        self._held.update(partitions)
 
     def _gap(self, at: TopicPartition, wanted: int, begin: int) -> None:
         """Refuse a gap, or say what is lost in it."""
@@ -96,20 +106,54 @@ class Reader:
         )  # fmt: skip
 
     def poll(self, most: int, timeout_s: float) -> list[Record]:
-        """Wait for records; see `Source.poll`."""
+        """Wait for records; see `Source.poll`. Several partitions are merged, see `Merge`."""
         self._follow()
+        waited = [at for at in self._assigned if at.topic == self._topics[0]]
+        if len(waited) == 1 or not self._settings.merge_ms:
+            return [one for _, records in self._fetch(most, timeout_s) for one in records]
+        return self._merged(most, timeout_s, set(waited) - self._held)
+
+    def _merged(
+        self, most: int, timeout_s: float, others: Collection[TopicPartition]
+    ) -> list[Record]:
+        clock, merge = self._clock, self._merge
+        end = clock.monotonic() + timeout_s
+        while True:
+            left = max(0.0, end - clock.monotonic())
+            wait = min(left, self._settings.merge_ms / 4_000) if len(merge) else left
+            for at, records in self._fetch(most, 0.0 if len(merge) > most else wait):
+                merge.put(at, records, clock.monotonic(), int(clock.now() * 1_000))
+            taken = merge.take(most, clock.monotonic(), others, self._at_end)
+            if taken or not left:
+                break
+        self._hold_back(most)
+        return taken
+
+    def _at_end(self, at: TopicPartition) -> bool:
+        """Whether all that the last fetch knew of a partition is here."""
+        known = self._consumer.highwater(KafkaPartition(*at))
+        return known is not None and self._consumer.position(KafkaPartition(*at)) >= known
+
+    def _hold_back(self, most: int) -> None:
+        """Fetch no more of partitions of which plenty waits, so that memory stays bounded."""
+        full = {at for at in self._assigned if self._merge.waiting(at) > 2 * most}
+        spent = {at for at in self._full if self._merge.waiting(at) <= most} - self._held
+        if new := full - self._full - self._held:
+            self._consumer.pause(*(KafkaPartition(*at) for at in new))
+        if spent:
+            self._consumer.resume(*(KafkaPartition(*at) for at in spent))
+        self._full = (self._full | full) - spent
+
+    def _fetch(self, most: int, timeout_s: float) -> list[tuple[TopicPartition, list[Record]]]:
+        """What the next fetch brings, by partition."""
         try:
             fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1_000), max_records=most)
         except (KafkaError, OSError) as error:
             raise translate(error, self._settings) from error
         return [
-            Record(
-                topic, one.partition, one.offset, one.key, one.value, max(one.timestamp or 0, 0),
-                tuple([(name, value or b"") for name, value in one.headers]) if one.headers else (),
-            )
-            for (topic, _), batch in fetched.items()
-            for one in batch
-        ]  # fmt: skip
+            (TopicPartition(*at), [_record(at.topic, one) for one in batch])
+            for at, batch in fetched.items()
+        ]
 
     def lag(self) -> int:
         """Records up to the last stable offsets, asked for once a second at most."""
@@ -126,7 +170,7 @@ class Reader:
             return self._lag
         except (KafkaError, OSError) as error:
             raise translate(error, self._settings) from error
-        self._lag = sum(max(0, lag) for lag in lags)
+        self._lag = sum(max(0, lag) for lag in lags) + len(self._merge)
         return self._lag
 
     def close(self) -> None:
@@ -194,3 +238,9 @@ class Reader:
         if isinstance(one, str):
             return bool(self._metadata.partitions_for_topic(one))
         return one.partition in (self._metadata.partitions_for_topic(one.topic) or ())
+
+
+def _record(topic: str, one: Any) -> Record:
+    headers = tuple([(name, value or b"") for name, value in one.headers]) if one.headers else ()
+    time_ms = max(one.timestamp or 0, 0)
+    return Record(topic, one.partition, one.offset, one.key, one.value, time_ms, headers)
