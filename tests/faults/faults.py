@@ -152,7 +152,8 @@ def network_flaps(world: World) -> None:
         time.sleep(1)
 
 
-FAULTS: dict[str, Callable[[World], None]] = {
+Fault = Callable[[World], None]
+BROKEN: dict[str, Fault] = {
     "broker: leader killed": leader_killed,
     "broker: leader frozen for 8 s": leader_frozen,
     "broker: disk full": disk_full,
@@ -164,12 +165,14 @@ FAULTS: dict[str, Callable[[World], None]] = {
     "network: all connections reset five times": network_flaps,
     "topic: dead letters refused for 5 s": dead_letters_refused,
     "topic: a partition more": partitions_added,
+}
+MEMBERS: dict[str, Fault] = {
     "member: killed": member_killed,
     "member: frozen for 9 s, its transaction expired": member_frozen,
     "member: leaves and comes back": member_leaves,
     "members: two killed at once": both_killed,
 }
-JOINS = {"member: a third joins": member_joins}
+JOINS: dict[str, Fault] = {"member: a third joins": member_joins}
 
 
 def may_mount() -> bool:

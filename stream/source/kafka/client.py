@@ -50,7 +50,7 @@ class _Member(KafkaConsumer):  # type: ignore[misc]  # the client is untyped
         return records
 
 
-class _Reader(KafkaConsumer):
+class _Reader(KafkaConsumer):  # type: ignore[misc]
     """A consumer whose partitions may be paused and resumed.
 
     The client puts aside what it had fetched of a partition when that was paused (kafka-python
