@@ -16,9 +16,11 @@ DATA ?= synthetic
 DEMO_SECONDS ?= 0
 PORT ?= 8080
 TOURS ?= 15
+ROUNDS ?= 2
+MINUTES ?= 20
 ARGS ?=
 
-.PHONY: help setup demo test test-faults check lock kafka bench-quality bench-parts bench-scale bench-index bench-gpu clean
+.PHONY: help setup demo test test-faults soak fuzz check lock kafka bench-quality bench-parts bench-scale bench-index bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,7 +61,10 @@ test: check  ## all tests, on a real Kafka too; the index tests on both faiss wh
 	else echo "faiss-gpu could not be installed: its index tests were skipped"; fi
 
 test-faults: $(READY)  ## kill the service at every step, brokers beneath it (TOURS=15)
-	FAULT_TOURS=$(TOURS) $(PY) -m pytest tests/faults $(ARGS)
+	FAULT_TOURS=$(TOURS) FAULT_ROUNDS=$(ROUNDS) $(PY) -m pytest tests/faults $(ARGS)
+
+soak: $(READY)  ## load, faults and rebalances, and the memory at the end (MINUTES=20)
+	$(PY) -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
 
 lock: $(READY)  ## compile requirements.txt from pyproject.toml
 	$(UV) pip compile -q pyproject.toml --all-extras --generate-hashes --no-emit-index-url \

@@ -114,14 +114,14 @@ def partitions_added(world: World) -> None:
 
 
 def member_killed(world: World) -> None:
-    world.members[ONE].signal(signal.SIGKILL)
+    world.members[OTHER].signal(signal.SIGKILL)
 
 
 def member_frozen(world: World) -> None:
     """For longer than transaction and session last: it wakes as a zombie."""
-    world.members[ONE].signal(signal.SIGSTOP)
+    world.members[OTHER].signal(signal.SIGSTOP)
     time.sleep(9)
-    world.members[ONE].signal(signal.SIGCONT)
+    world.members[OTHER].signal(signal.SIGCONT)
 
 
 def member_joins(world: World) -> None:

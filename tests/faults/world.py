@@ -72,8 +72,8 @@ class World:
         self._feeder = threading.Thread(target=self._feed, daemon=True)
         self._feeder.start()
 
-    def join(self, name: str) -> None:
-        """Start a member, or start it again after `leave`."""
+    def join(self, name: str, **more: str) -> None:
+        """Start a member, or start it again after `leave`; `more` settings are its own."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         shared = {
@@ -82,7 +82,7 @@ class World:
             "CHECKPOINT__INTERVAL_S": "5",
         }
         kafka = self._settings(name, self.gateway.bootstrap)
-        given = environ(kafka, self.topics, folder, **shared | self._own)
+        given = environ(kafka, self.topics, folder, **shared | self._own | more)
         self.members[name] = Service(given, folder / "log")
 
     def leave(self, name: str) -> None:
