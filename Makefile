@@ -10,6 +10,7 @@ UV := $(VENV)/bin/uv
 GPU ?= $(if $(wildcard /proc/driver/nvidia/version),1,0)
 EXTRA := $(if $(filter 1,$(GPU)),gpu,cpu)
 READY := $(VENV)/.ready-$(EXTRA)
+AUDITED := $(VENV)/.audited
 GPU_VENV := .venv-gpu
 GPU_READY := $(GPU_VENV)/.ready
 DATA ?= synthetic
@@ -18,9 +19,10 @@ PORT ?= 8080
 TOURS ?= 15
 ROUNDS ?= 2
 MINUTES ?= 20
+CASES ?= 20000
 ARGS ?=
 
-.PHONY: help setup demo test test-faults soak fuzz check lock kafka bench-quality bench-parts bench-scale bench-index bench-gpu clean
+.PHONY: help setup demo test test-faults soak fuzz audit check lock kafka bench-quality bench-parts bench-scale bench-index bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,7 +49,15 @@ $(GPU_READY): pyproject.toml requirements.txt | $(READY)
 demo: $(READY)  ## the service on a built-in stream (DEMO_SECONDS=30, DATA=folder, PORT=8080)
 	@$(VENV)/bin/braid run --source $(DATA) --seconds $(DEMO_SECONDS) --set serve.port=$(PORT) $(ARGS)
 
-check: $(READY)  ## style, types, imports
+audit:  ## look at the dependencies again: locks, licences, known vulnerabilities
+	@rm -f $(AUDITED)
+	@$(MAKE) -s $(AUDITED)
+
+$(AUDITED): requirements.txt tests/audit.py | $(READY)
+	@$(PY) tests/audit.py
+	@touch $@
+
+check: $(READY) $(AUDITED)  ## style, types, imports, dependencies
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check -q .
 	$(VENV)/bin/mypy
@@ -61,7 +71,10 @@ test: check  ## all tests, on a real Kafka too; the index tests on both faiss wh
 	else echo "faiss-gpu could not be installed: its index tests were skipped"; fi
 
 test-faults: $(READY)  ## kill the service at every step, brokers beneath it (TOURS=15)
-	FAULT_TOURS=$(TOURS) FAULT_ROUNDS=$(ROUNDS) $(PY) -m pytest tests/faults $(ARGS)
+	FAULT_TOURS=$(TOURS) FAULT_ROUNDS=$(ROUNDS) $(PY) -m pytest tests/faults --ignore tests/faults/test_fuzz.py $(ARGS)
+
+fuzz: $(READY)  ## cases against the codec and the OpenAPI file (CASES=20000)
+	FUZZ_CASES=$(CASES) $(PY) -m pytest tests/faults/test_fuzz.py $(ARGS)
 
 soak: $(READY)  ## load, faults and rebalances, and the memory at the end (MINUTES=20)
 	$(PY) -m tests.faults.soak --minutes $(MINUTES) $(ARGS)

@@ -21,7 +21,7 @@ class Ledger:
         self.tried: dict[str, int] = defaultdict(int)
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.events = self.lost = self.repeated = 0
-        self._said: list[str] = []
+        self.said: list[str] = []
 
     def note(
         self, faults: Iterable[str], recoveries: Iterable[tuple[str, float]], found: Account
@@ -37,10 +37,12 @@ class Ledger:
 
     def say(self, line: str) -> None:
         """A figure to stand below the table."""
-        self._said.append(line)
+        self.said.append(line)
 
     def table(self) -> list[str]:
         """Lines of Markdown."""
+        if not self.tried:
+            return self.said
         lines = ["| fault | times | recovery, median s | longest s |", "|---|---|---|---|"]
         for kind, times in sorted(self.tried.items()):
             took = self.seconds[kind]
@@ -52,7 +54,7 @@ class Ledger:
             f"{total} faults of {len(self.tried)} kinds, {self.events:,} events: "
             f"lost {self.lost}, repeated {self.repeated}"
         )
-        return lines + self._said
+        return lines + self.said
 
 
 LEDGER = Ledger()
@@ -65,7 +67,7 @@ def ledger() -> Ledger:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if LEDGER.tried:
+    if LEDGER.tried or LEDGER.said:
         terminalreporter.write_line("")
         for line in LEDGER.table():
             terminalreporter.write_line(line)
