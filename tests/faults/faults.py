@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -71,10 +71,9 @@ def disk_full(world: World) -> None:
     if world.disk is None:
         return
     filler = world.disk / "filler"
-    with filler.open("wb") as file, suppress(OSError):
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(b"x" * 65_536)
-            file.flush()
     time.sleep(5)
     filler.unlink()
     if not world.cluster.alive(_SMALL_DISK):
@@ -92,11 +91,17 @@ def throttled(world: World) -> None:
 
 
 def dead_letters_refused(world: World) -> None:
-    """The dead-letter topic takes nothing: no transaction with a dead letter can be committed."""
+    with refusing_dead_letters(world):
+        time.sleep(5)
+
+
+@contextmanager
+def refusing_dead_letters(world: World) -> Iterator[None]:
+    """Their topic takes nothing: no transaction with a dead letter can be committed."""
     _replicas_needed(world, NODES)
     node = next(n for n in range(NODES) if n != world.leader())
     world.cluster.kill(node)  # now it lacks one
-    time.sleep(5)
+    yield
     _replicas_needed(world, 2)
     world.cluster.restart(node)
 

@@ -22,7 +22,7 @@ import httpx
 
 from tests.faults.faults import BROKEN, MEMBERS, OTHER, may_mount
 from tests.faults.tour import until
-from tests.faults.world import World, free_ports
+from tests.faults.world import World, free_ports, ready
 from tests.kafka_fixtures import load_launcher
 
 WITNESS = "member-0"
@@ -83,14 +83,6 @@ def soak(minutes: float, seed: int, folder: Path) -> int:
     change = late / early - 1
     print(f"memory at the end against a quarter of the way in: {change:+.1%}")
     return 0 if found.clean and lives == 1 and abs(change) <= WITHIN else 1
-
-
-def ready(port: int) -> bool:
-    """Whether the endpoint there answers."""
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def watch(

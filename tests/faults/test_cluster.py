@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,20 +11,30 @@ from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 
+import httpx
 import pytest
 
 from stream.pipeline import Pipeline
 from tests.faults.agree import agreement, models
 from tests.faults.conftest import Ledger
-from tests.faults.faults import BROKEN, JOINS, MEMBERS, Fault, may_mount
-from tests.faults.tour import SETTINGS
-from tests.faults.world import World
+from tests.faults.faults import (
+    BROKEN,
+    JOINS,
+    MEMBERS,
+    Fault,
+    may_mount,
+    refusing_dead_letters,
+)
+from tests.faults.tour import SETTINGS, until
+from tests.faults.world import World, free_ports, ready
 
 pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(3_600)]
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
 EACH_S = 4.0
 """Of load after a fault is over, before the next."""
+STALL_S = 12.0
+"""Longer than a loop that says nothing stays in the group: half of the poll interval."""
 MOST_BYTES = 1_500_000_000
 SIZES = {name: SETTINGS[name] for name in SETTINGS if name.startswith(("LEARN", "INDEX"))}
 
@@ -109,3 +120,27 @@ def test_members_of_one_partition_have_the_same_model(
     one, other = models(world.folder / "snapshots", SIZES).values()
     assert one.model.position == other.model.position
     assert agreement(one, other, seed=3) == 1.0
+
+
+def test_a_dead_letter_topic_that_takes_nothing(made: Callable[..., World]) -> None:
+    world = made(1)
+    (port,) = free_ports(1)
+    world.join("member-0", SERVE__ENABLED="true", SERVE__PORT=str(port))
+    until(lambda: ready(port), lambda: None)
+    address = f"http://127.0.0.1:{port}"
+
+    def waits() -> bool:
+        text = httpx.get(f"{address}/metrics").text
+        found = re.search(r"^braid_commit_waiting_seconds (\S+)$", text, re.MULTILINE)
+        return found is not None and float(found[1]) > STALL_S
+
+    with refusing_dead_letters(world):
+        until(waits, lambda: None)
+        told = httpx.get(f"{address}/readyz").json()
+        assert told["ready"]
+        assert any("a commit has taken" in problem for problem in told["problems"])
+    world.works()
+    until(lambda: httpx.get(f"{address}/readyz").json()["problems"] == [], lambda: None)
+    assert world.members["member-0"].ends == []
+    assert world.quiet().clean
+    assert "lease lost" not in world.said("member-0")  # it polled all the time

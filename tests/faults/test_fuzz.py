@@ -45,7 +45,7 @@ CHECKS = [
     response_schema_conformance,
 ]  # fmt: skip
 SETTINGS = settings(
-    max_examples=max(1, CASES // 8), deadline=None, derandomize=False,
+    max_examples=max(1, CASES // 12), deadline=None, derandomize=False,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 

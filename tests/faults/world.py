@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka import TopicPartition as KafkaPartition
@@ -198,6 +199,14 @@ class World:
                 except BraidError:
                     time.sleep(0.5)
             self.watch()
+
+
+def ready(port: int) -> bool:
+    """Whether the endpoint there answers."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def free_ports(n: int) -> Sequence[int]:
