@@ -199,7 +199,9 @@ def _endpoint(
 
     app = create_app(settings, publisher, inlet, metrics)
     serve = settings.serve
-    server = EndpointServer(app, serve.host, serve.port, serve.tls_certfile, serve.tls_keyfile)
+    server = EndpointServer(
+        app, serve.host, serve.port, serve.tls_certfile, serve.tls_keyfile, serve.head_s
+    )
     _say(f"braid: endpoint at {server.start()} ({_ROUTES})")
     return server
 

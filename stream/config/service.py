@@ -76,6 +76,8 @@ class Serve(Section):
     """Milliseconds until a waiting request gets 429."""
     body_bytes: int = Field(8_000_000, ge=1_000)
     """Bytes of a request body."""
+    head_s: float = Field(10.0, gt=0, le=3_600)
+    """Seconds in which the head of a request must have come; then the connection is closed."""
     body_s: float = Field(10.0, gt=0, le=3_600)
     """Seconds in which a request's body must have come; then it gets 408."""
     request_events: int = Field(1_000, ge=1)

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from stream.errors import BraidError, SettingError
+from stream.serve.punctual import punctual
 
 GRACE_S = 5
 """Seconds that open requests have at the stop."""
@@ -46,6 +47,8 @@ class EndpointServer:
         Port to listen on; 0 picks a free one.
     certfile, keyfile
         PEM files for HTTPS; the key may be in the first. None for plain HTTP.
+    head_s
+        Seconds in which the head of a request must have come; then the connection is closed.
 
     Raises
     ------
@@ -63,7 +66,7 @@ class EndpointServer:
 
     def __init__(
         self, app: ASGIApp, host: str, port: int, certfile: Path | None = None,
-        keyfile: Path | None = None,
+        keyfile: Path | None = None, head_s: float = 10.0,
     ) -> None:  # fmt: skip
         self._host = host
         self._port = port
@@ -72,6 +75,7 @@ class EndpointServer:
         self._settled = threading.Event()
         config = uvicorn.Config(
             app,
+            http=punctual(head_s),
             log_config=None,
             log_level="warning",
             access_log=False,

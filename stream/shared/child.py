@@ -59,7 +59,7 @@ def main() -> None:
     try:
         app = create_app(settings, views, inlet, metrics, elsewhere=views.metrics)
         server = EndpointServer(
-            app, serve.host, order["port"], serve.tls_certfile, serve.tls_keyfile
+            app, serve.host, order["port"], serve.tls_certfile, serve.tls_keyfile, serve.head_s
         )
         address = server.start()
     except BraidError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 
 import httpx
@@ -187,6 +188,28 @@ def test_a_body_that_drips_is_cut_off(client: httpx.Client) -> None:
         assert said.startswith(b"HTTP/1.1 408 ")
         assert b"/problems/too-slow" in said
         assert b"within 1 s" in said
+
+
+def test_a_head_that_drips_is_cut_off() -> None:
+    server = EndpointServer(
+        create_app(load(environ={}), SimpleNamespace(), None, Metrics()), "127.0.0.1", 0, head_s=0.5
+    )
+    url = httpx.URL(server.start())
+    try:
+        for first in (b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"):
+            with socket.create_connection((url.host, url.port), timeout=60) as raw:
+                raw.sendall(first)
+                if first:  # the second request of a connection is held to it too
+                    assert raw.recv(4_096).startswith(b"HTTP/1.1 200 ")
+                with suppress(ConnectionError):
+                    for letter in b"GET /livez HTTP/1.1\r\nX: " + b"x" * 1_000:
+                        raw.sendall(bytes([letter]))
+                        if select.select([raw], [], [], 0.02)[0] and not raw.recv(4_096):
+                            break
+                    else:
+                        pytest.fail("all of it was taken")
+    finally:
+        server.stop()
 
 
 def test_a_body_in_chunks_is_read_whole(client: httpx.Client) -> None:
