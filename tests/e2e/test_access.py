@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 import pytest
 from starlette.types import ASGIApp
 
@@ -60,10 +61,11 @@ def guarded(tmp_path: Path) -> Iterator[SimpleNamespace]:
     settings = load(environ={}, overrides=[f"serve.tokens_file={file}"])
     clock, metrics = ManualClock(), Metrics()
     views = SimpleNamespace(current=View, status=lambda: {"ready": True})
-    inlet = SimpleNamespace(send=lambda pairs: None)
+    sent: list[tuple[bytes, bytes]] = []
+    inlet = SimpleNamespace(send=sent.extend)
     app = create_app(settings, views, inlet, metrics, clock)
     with serving(app) as address, httpx.Client(base_url=address, timeout=30) as client:
-        yield SimpleNamespace(client=client, file=file, clock=clock, metrics=metrics)
+        yield SimpleNamespace(client=client, file=file, clock=clock, metrics=metrics, sent=sent)
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -99,6 +101,16 @@ def test_each_scope_opens_its_own(
         assert len(secret) < 2 or secret not in answer.text
     if status == 403:
         assert "lacks the scope feedback" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/feedback"])
+def test_what_is_taught_bears_the_name_of_its_token(guarded: SimpleNamespace, path: str) -> None:
+    event = {"id": "a", "labels": ["x"], "source": "somebody else"}
+    answer = guarded.client.post(path, json={"events": [event]}, headers=bearer(CHIEF))
+    assert answer.status_code == 202, answer.text
+    ((key, value),) = guarded.sent
+    assert key == b"a"
+    assert orjson.loads(value) == event | {"source": "chief"}
 
 
 @pytest.mark.parametrize("headers", [[], [("authorization", f"Basic {ASKER}")]])

@@ -26,18 +26,18 @@ from stream.learn.extreme.capacity import exemplars_in, table_bits
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.looked import Looked, everywhere, only_known, pack
 from stream.learn.model.frozen import Frozen, Near, nothing_near, score
+from stream.learn.model.told import suspicious
 from stream.learn.partitions.company import rows_in
 from stream.learn.partitions.partitioner import Partitioner
 from stream.learn.ranking import Judged, Scores, hits, ranked
 from stream.learn.reaction import Changes, Parts, react
 from stream.learn.small.learner import SmallLearner
-from stream.learn.suspicion import Suspect, Suspicion
+from stream.learn.suspicion import Suspicion
 from stream.types import DriftEvent, Float32
 
 CHUNK = 16
 _RECENT = 4_096  # events kept for teaching another learner
 _DECIDE = 64  # events in which dense or sparse is decided
-_LIKELIER = 3  # labels named beside a suspicious one
 _DENSE = 0.25  # density from which named features are dense
 
 
@@ -301,7 +301,9 @@ class Model:
         slots, p, _ = scores
         suspects = self.suspicion.look(slots, p, truths, bounds, looked, known)
         told = [
-            self._suspicious(one, slots[one.at], p[one.at], None if ids is None else ids[one.at])
+            suspicious(
+                one, slots[one.at], p[one.at], self.labels.names, leaf_of, self.position, ids
+            )
             for one in suspects
         ]
         if looked.partial.any():
@@ -313,23 +315,6 @@ class Model:
         self.waiting.add(truths, bounds, hit, empty.astype(np.float32), looked)
         self.position += len(rows)
         return told, scores
-
-    def _suspicious(self, one: Suspect, slots: Any, p: Any, event: str | None) -> DriftEvent:
-        """What is told of a cell: where it stood, and what was likelier."""
-        above = range(min(_LIKELIER, len(slots) if one.rank < 0 else one.rank))
-        names = self.labels.names
-        evidence = {
-            "event": event,
-            "given": one.given,
-            "probability": float(p[one.rank]) if one.rank >= 0 else 0.0,
-            "rank": one.rank + 1 if one.rank >= 0 else None,
-            "likelier": [[names[slots[at]], float(p[at])] for at in above if slots[at] >= 0],
-            "partition": int(self.partitioner.leaf_of[one.slot]),
-            "score": one.score,
-            "bar": one.bar,
-        }
-        scope = f"label/{names[one.slot]}"
-        return DriftEvent("suspicious_label", scope, self.position + one.at, evidence)
 
     def _advance(self) -> list[DriftEvent]:
         """At a full chunk: drift, then partitions, from what was learnt in it."""
