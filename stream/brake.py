@@ -3,7 +3,7 @@
 A poisoned stream, such as one whose producer changed its format, would otherwise end up in the
 dead letters as a whole before anyone looks. What was dead-lettered so far is published; the
 partition then waits, from the next micro-batch on, for a restart or a new lease. Everything else
-goes on.
+goes on, here and on other members, which have nothing to publish of it and learn what is good.
 """
 
 from __future__ import annotations

@@ -160,9 +160,16 @@ def borrow(folder: Path) -> Snapshot | None:
     SnapshotError
         There are snapshots, but none is whole.
     """
-    places = [folder, *(path for path in _listed(folder) if path.is_dir())]
-    found = [path for place in places for path in _snapshots(place)]
-    return _newest_whole(sorted(found, key=_written, reverse=True))
+    before: list[Path] = []
+    while True:
+        places = [folder, *(path for path in _listed(folder) if path.is_dir())]
+        found = [path for place in places for path in _snapshots(place)]
+        try:
+            return _newest_whole(sorted(found, key=_written, reverse=True))
+        except SnapshotError:
+            if sorted(found) == before:
+                raise
+            before = sorted(found)  # their owner may have put newer ones in their place
 
 
 def _newest_whole(paths: Iterable[Path]) -> Snapshot | None:
@@ -229,8 +236,9 @@ def read(path: Path) -> Snapshot:
         newer = body["format"] > FORMAT
         raise SnapshotError(
             f"{path} has format {body['format']}, this release reads {OLDEST} to {FORMAT}",
-            remedy=("run the release that wrote it" if newer else "run a release from between")
-            + ", or start with an empty folder",
+            remedy="run the release that wrote it, or start with an empty folder"
+            if newer
+            else "start with an empty folder: that format was of no release",
         )
     arrays, meta = _read_arrays(path, body["sums"]), body["meta"]
     if body["format"] < FORMAT:

@@ -23,6 +23,7 @@ class Progress:
     alarms: int = 0
     splits: int = 0
     merges: int = 0
+    capped: int = 0
     hits: dict[int, float] = field(default_factory=lambda: {1: 0.0, 5: 0.0})
     weight: float = 0.0
 
@@ -71,6 +72,7 @@ class Progress:
                 metrics.count("braid_suspicious_labels_total", kind=side)
             if event.kind == "new_label" and event.evidence["alike"] is not None:
                 metrics.count("braid_alike_labels_total")
+        self.capped += outcome.capped
         if outcome.capped:
             metrics.count("braid_capped_labels_total", outcome.capped)
         for late, n in Counter(outcome.late_labels).items():

@@ -1,7 +1,8 @@
 """The loop: poll, decode, step, hand over to the commit thread, snapshot, publish views.
 
-A step's records are of one kind: all to be published; all of our lease but published before; or
-all of partitions that are not ours to publish (other members' events, and the labels topic).
+A step's records are either all of our lease and published before, which are learnt in silence, or
+none of them is: those to be published, and those that are not ours to publish (other members'
+events, and the labels topic) go together, in the order in which they came.
 
 The member that holds partition 0 of the events topic, the *teller*, speaks for the group: it
 publishes drift events, and the dead letters of the labels topic, which no lease covers. What
@@ -114,7 +115,11 @@ class Runner:
             found.append(f"the source has been away for {away:.0f} s; look at the brokers")
         if (refused := self.pipeline.model.refused) > 0:
             most = self.settings.learn.most_labels
-            found.append(f"{refused:,} labels left out: learn.most_labels={most:,} are known")
+            found.append(
+                f"{refused:,} times a label left out: learn.most_labels={most:,} are known"
+            )
+        if (capped := self.progress.capped) > 0:
+            found.append(f"{capped:,} labels not learnt: over learn.source_share of their source")
         return found + [self._not_snapped] * bool(self._not_snapped)
 
     def restore(self) -> bool:
@@ -177,11 +182,11 @@ class Runner:
         start = self._clock.monotonic()
         waiting = deque(records)
         while waiting:
-            kind = self._kind(waiting[0])
+            silent = self._silent(waiting[0])
             same: list[Record] = []
-            while waiting and self._kind(waiting[0]) == kind:
+            while waiting and self._silent(waiting[0]) == silent:
                 same.append(waiting.popleft())
-            self._batch(same, *kind)
+            self._batch(same, silent)
             if self._brake.held:
                 waiting = deque(one for one in waiting if one.at not in self._brake.held)
         self._adapt(len(records), self._clock.monotonic() - start)
@@ -217,10 +222,10 @@ class Runner:
         # By a factor of two at most, so that one odd batch does not matter.
         self._most = int(min(max(fit, self._most / 2, _LEAST), self._most * 2, _MOST))
 
-    def _kind(self, record: Record) -> tuple[bool, bool]:
-        """Whether to publish what comes of a record, and whether its partition is leased."""
+    def _silent(self, record: Record) -> bool:
+        """Whether a record is of our lease, and published before."""
         leased = self._lease is not None and record.at in self._lease.published
-        return self._ledger.duty(record).publish, leased
+        return leased and not self._ledger.duty(record).publish
 
     def _follow_lease(self) -> None:
         """Work under the lease in force; what is in flight is settled first."""
@@ -268,12 +273,12 @@ class Runner:
         if out and self._teller() and self._lease is not None:
             self._committer.submit(Job(out, {}, self._lease))
 
-    def _batch(self, records: Sequence[Record], publish: bool, leased: bool) -> None:
-        duties = [self._ledger.duty(record) for record in records]
+    def _batch(self, records: Sequence[Record], silent: bool) -> None:
+        each = [(record, self._ledger.duty(record)) for record in records]
         items: list[Item] = []
         places: list[int] = []
         letters: list[DeadLetter] = []
-        for place, (record, duty) in enumerate(zip(records, duties, strict=True)):
+        for place, (record, duty) in enumerate(each):
             try:
                 items.append(self._item(record, duty))
                 places.append(place)
@@ -286,30 +291,30 @@ class Runner:
             DeadLetter(records[places[at]], failure.reason, failure.detail)
             for at, failure in outcome.failures.items()
         ]
-        if publish or records[0].topic == self.settings.topics.labels:
-            self._hold(records, letters)
-        if not publish:  # another member's, or published before; but the labels are nobody's
-            labels = self.settings.topics.labels
-            learn = {id(record) for record, duty in zip(records, duties, strict=True) if duty.learn}
-            letters = [
-                one for one in letters if one.record.topic == labels and id(one.record) in learn
-            ]
-        dead = letters if self._teller() or publish else []
+        labels = self.settings.topics.labels
+        ours = {id(one) for one, duty in each if duty.publish}
+        nobodys = {id(one) for one, duty in each if one.topic == labels and duty.learn}
+        told = [] if silent else [one for one in letters if id(one.record) in nobodys]
+        letters = [one for one in letters if id(one.record) in ours]
+        self._hold([one for one in records if id(one) in ours | nobodys], letters + told)
         self.progress.score(items, outcome)
+        dead = letters + told if self._teller() else letters
         self.progress.count(items, outcome, dead, self._metrics)
         described = any(isinstance(item.what, Description) and item.learn for item in items)
         self._publisher.note(outcome.drift, described)
         commit = self._ledger.done(records)
-        drift = [self._encoder.drift(event) for event in outcome.drift] if self._teller() else []
-        if publish and commit and self._lease is not None:
+        news = [self._encoder.dead_letter(letter) for letter in told]
+        news += [self._encoder.drift(event) for event in outcome.drift]
+        if commit and self._lease is not None:
             made = [(one, records[places[at]]) for at, one in outcome.predictions.items()]
             out = [self._encoder.prediction(one, record) for one, record in made]
             out += [self._encoder.dead_letter(letter) for letter in letters]
-            self._committer.submit(Job(out + drift, commit, self._lease))
-        elif not leased and not self._settled():
-            self._untold.extend(letters)
-        elif not leased:
-            self._tell([self._encoder.dead_letter(letter) for letter in letters] + drift)
+            out += news if self._teller() else []
+            self._committer.submit(Job(out, commit, self._lease))
+        elif not self._settled():
+            self._untold.extend(told)
+        elif not silent:
+            self._tell(news)
 
     def _item(self, record: Record, duty: Duty) -> Item:
         late = duty.publish and not duty.learn

@@ -6,7 +6,8 @@ empties by a share of all events that are taught; a full one takes no more. Even
 source are not capped: whoever may write to the topic is trusted.
 
 Buckets are counted in events, never in seconds, and lie in one table of fixed size, so that a
-flood of sources or labels takes no memory. Two pairs that meet in a bucket share its cap.
+flood of sources or labels takes no memory. Two pairs that meet in a bucket share its cap. A source
+that teaches one label and nobody else anything is heard no more once it has had its burst.
 """
 
 from __future__ import annotations
@@ -46,16 +47,16 @@ class Caps:
 
         Labels above their cap become unknown: only the others were looked for, then.
         """
-        self._taught += 1
-        labels = example.labels or ()
-        if example.source is None or not labels or self._share >= 1:
+        labels, source = example.labels or (), example.source
+        if source is None or not labels or self._share >= 1:
+            self._taught += 1
             return example, 0
-        kept = tuple(label for label in labels if self._take(example.source, label))
+        kept = tuple(label for label in labels if self._take(source, label))
+        if not kept:
+            return None, len(labels)
+        self._taught += 1
         if len(kept) == len(labels):
             return example, 0
-        if not kept:
-            self._taught -= 1
-            return None, len(labels)
         looked = kept if example.checked is None else (*kept, *example.checked)
         over = set(labels).difference(kept)
         checked = tuple(label for label in looked if label not in over)
@@ -75,7 +76,7 @@ class Caps:
 
     def _take(self, source: str, label: str) -> bool:
         """Put one event into a bucket; False where it is full."""
-        digest = blake2b(label.encode(), digest_size=8, key=source.encode()[:64]).digest()
+        digest = blake2b(label.encode(), digest_size=8, key=_key(source)).digest()
         bucket = int.from_bytes(digest, "little") % _BUCKETS
         emptied = self._share * (self._taught - int(self._at[bucket]))
         filled = max(0.0, float(self._filled[bucket]) - emptied)
@@ -83,3 +84,7 @@ class Caps:
         self._filled[bucket] = filled + taken
         self._at[bucket] = self._taught
         return taken
+
+
+def _key(source: str) -> bytes:
+    return blake2b(source.encode(), digest_size=16).digest()

@@ -45,8 +45,10 @@ class Kafka(Section):
     metadata_max_age_ms: int = Field(5_000, ge=100)
     """Milliseconds between looks for new partitions."""
     merge_ms: int = Field(50, ge=0, le=10_000)
-    """Milliseconds that a record of one partition waits for older ones of the others, so that all
-    members learn in one order; of no effect on a topic with one partition. 0 does not merge."""
+    """Milliseconds that a record of one events partition waits for older ones of the others that
+    are read to their end, so that all members learn in one order. One that cannot be read, such as
+    while a producer's transaction is open on it, is waited for up to 2 seconds. Of no effect on a
+    topic with one partition; 0 does not merge."""
     accept_gap: bool = False
     """Whether to go on, with a warning, where retention has removed records that were not read yet;
     off, the start is refused and names them."""

@@ -55,10 +55,10 @@ class Learn(Section):
     most_labels: int = Field(2_000_000, ge=2, le=1 << 27)
     """Labels known at most; what an event has beyond them is left out, counted and told by
     /readyz."""
-    source_share: float = Field(0.5, gt=0, le=1)
+    source_share: float = Field(0.9, gt=0, le=1)
     """Share of all events taught that one source (a token, or an event's `source`) may go on to
     teach of one label; 1 caps nothing. Events without a source are not capped."""
-    source_burst: int = Field(1_000, ge=1)
+    source_burst: int = Field(10_000, ge=1)
     """Events of one label that one source may teach beyond that share."""
     without: str = ""
     """Parts left out, comma separated, for ablations; an unknown one names them all."""

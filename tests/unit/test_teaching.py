@@ -69,7 +69,9 @@ def honest(n: int) -> Item:
 def test_a_tenfold_flood_moves_nothing_of_other_partitions(small_labels: int) -> None:
     def run(flood: int) -> tuple[Pipeline, list[bool], int]:
         """Honest events amid a flood of one label that has the words of another one."""
-        pipeline = Pipeline(settings(learn={"source_burst": 50, "small_labels": small_labels}))
+        pipeline = Pipeline(
+            settings(learn={"source_share": 0.5, "source_burst": 50, "small_labels": small_labels})
+        )
         hits, capped = [], 0
         for n in range(600):
             spam = [

@@ -1,11 +1,12 @@
-"""One order over several partitions, the same for every member that reads them.
+"""One order over the partitions of a topic, the same for every member that reads them.
 
 Members learn all partitions, and what is learnt depends on the order. So partitions are merged by
-the time of their records, always the head with the smallest; that order follows from the records
-alone. It can only be kept where every head is known: a partition that is being fetched is waited
-for, and one that is read to its end for `hold_s` after a record's arrival, in which an older
-record may still come. One that comes later than that is merged where it comes, perhaps elsewhere
-than on another member.
+the time of their records, always the head with the smallest. That order follows from the records
+alone, but for times far in the future, which go by our clock. It can only be kept where every head
+is known: a partition that is being fetched is waited for, and one that is read to its end for
+`hold_s` after a record's arrival, in which an older record may still come. One that comes later
+than that is merged where it comes, perhaps elsewhere than on another member. Partitions of other
+topics are merged where they come too.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from dataclasses import dataclass, field
 
 from stream.types import Record, TopicPartition
 
-STUCK_S = 2.0  # a partition that cannot be fetched is not waited for any longer
+STUCK_S = 2.0  # of asking for a partition that does not come; then it is not waited for
 FUTURE_MS = 60_000  # times further ahead count as that of the record before
+_LOOK_S = 0.1  # what lies between two calls counts as asking for no longer than that
 
 
 @dataclass
@@ -27,6 +29,18 @@ class _Queue:
 
     records: deque[tuple[int, Record, float]] = field(default_factory=deque)
     last_ms: int = 0
+    size: int = 0
+
+    def put(self, record: Record, now: float, now_ms: int) -> None:
+        if record.timestamp_ms <= now_ms + FUTURE_MS:
+            self.last_ms = record.timestamp_ms
+        self.records.append((self.last_ms, record, now))
+        self.size += len(record.value or b"")
+
+    def take(self) -> Record:
+        record = self.records.popleft()[1]
+        self.size -= len(record.value or b"")
+        return record
 
 
 class Merge:
@@ -41,7 +55,9 @@ class Merge:
     def __init__(self, hold_s: float) -> None:
         self._hold_s = hold_s
         self._queues: dict[TopicPartition, _Queue] = {}
-        self._stuck_since: float | None = None
+        self._asked_s: dict[TopicPartition, float] = {}
+        """How long each partition that does not come has been asked for."""
+        self._last = 0.0
 
     def __len__(self) -> int:
         return sum(len(queue.records) for queue in self._queues.values())
@@ -50,6 +66,11 @@ class Merge:
         """How many records of a partition wait."""
         queue = self._queues.get(at)
         return 0 if queue is None else len(queue.records)
+
+    def size(self, at: TopicPartition) -> int:
+        """Bytes of the records of a partition that wait."""
+        queue = self._queues.get(at)
+        return 0 if queue is None else queue.size
 
     def put(self, at: TopicPartition, records: Iterable[Record], now: float, now_ms: int) -> None:
         """Take fetched records of a partition in, in order.
@@ -61,14 +82,14 @@ class Merge:
         """
         queue = self._queues.setdefault(at, _Queue())
         for record in records:
-            if record.timestamp_ms <= now_ms + FUTURE_MS:
-                queue.last_ms = record.timestamp_ms
-            queue.records.append((queue.last_ms, record, now))
+            queue.put(record, now, now_ms)
+        self._asked_s.pop(at, None)
 
     def drop(self, partitions: Iterable[TopicPartition]) -> None:
         """Forget what waits of these; they are fetched anew or not at all."""
         for at in partitions:
             self._queues.pop(at, None)
+            self._asked_s.pop(at, None)
 
     def take(
         self, most: int, now: float, others: Collection[TopicPartition],
@@ -85,33 +106,30 @@ class Merge:
         at_end
             Whether a partition is read to its end.
         """
-        missing = [at for at in others if not self.waiting(at)]
-        fetching = not all(map(at_end, missing))
+        ended = {at: at_end(at) for at in others}  # first: what it raises must lose nothing
+        missing = {at for at in others if not self.waiting(at)}
+        fetching = self._waited_for((at for at in missing if not ended[at]), now)
         heads = [(q.records[0][0], *at) for at, q in self._queues.items() if q.records]
         heapq.heapify(heads)
         taken: list[Record] = []
-        while heads and len(taken) < most:
+        while heads and len(taken) < most and not fetching:
             _, topic, partition = heads[0]
             at = TopicPartition(topic, partition)
-            queue = self._queues[at].records
-            if fetching and not self._given_up(now):
+            queue = self._queues[at]
+            if missing and now < queue.records[0][2] + self._hold_s:
                 break
-            if missing and not fetching and now < queue[0][2] + self._hold_s:
-                break
-            taken.append(queue.popleft()[1])
-            if queue:
-                heapq.heapreplace(heads, (queue[0][0], topic, partition))
+            taken.append(queue.take())
+            if queue.records:
+                heapq.heapreplace(heads, (queue.records[0][0], topic, partition))
                 continue
             heapq.heappop(heads)
             if at in others:
-                missing.append(at)
-                fetching = fetching or not at_end(at)
-        if not fetching:
-            self._stuck_since = None
+                missing.add(at)
+                fetching = fetching or not ended[at]
         return taken
 
-    def _given_up(self, now: float) -> bool:
-        """Whether what is being fetched has been waited for long enough."""
-        if self._stuck_since is None:
-            self._stuck_since = now
-        return now - self._stuck_since > STUCK_S
+    def _waited_for(self, fetching: Iterable[TopicPartition], now: float) -> bool:
+        """Whether any of these partitions is still to be waited for."""
+        passed, self._last = min(now - self._last, _LOOK_S), now
+        self._asked_s = {at: self._asked_s.get(at, 0.0) + passed for at in fetching}
+        return any(seconds <= STUCK_S for seconds in self._asked_s.values())

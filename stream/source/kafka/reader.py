@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 LAG_S = 1.0
 KNOWN_S = 5.0
+WAITING_BYTES = 8_000_000  # of one partition, from which it is fetched no more
 
 
 class Reader:
@@ -124,20 +125,26 @@ class Reader:
             for at, records in self._fetch(most, 0.0 if len(merge) > most else wait):
                 merge.put(at, records, clock.monotonic(), int(clock.now() * 1_000))
             taken = merge.take(most, clock.monotonic(), others, self._at_end)
+            self._hold_back(most)
             if taken or not left:
-                break
-        self._hold_back(most)
-        return taken
+                return taken
 
     def _at_end(self, at: TopicPartition) -> bool:
         """Whether all that the last fetch knew of a partition is here."""
         known = self._consumer.highwater(KafkaPartition(*at))
-        return known is not None and self._consumer.position(KafkaPartition(*at)) >= known
+        try:
+            here = self._consumer.position(KafkaPartition(*at), timeout_ms=0)
+        except KafkaTimeoutError:
+            return False
+        except (KafkaError, OSError) as error:
+            raise translate(error, self._settings) from error
+        return known is not None and here is not None and bool(here >= known)
 
     def _hold_back(self, most: int) -> None:
         """Fetch no more of partitions of which plenty waits, so that memory stays bounded."""
-        full = {at for at in self._assigned if self._merge.waiting(at) > 2 * most}
-        spent = {at for at in self._full if self._merge.waiting(at) <= most} - self._held
+        waiting, size = self._merge.waiting, self._merge.size
+        full = {at for at in self._assigned if waiting(at) > 2 * most or size(at) > WAITING_BYTES}
+        spent = {at for at in self._full if waiting(at) <= most and at not in full} - self._held
         if new := full - self._full - self._held:
             self._consumer.pause(*(KafkaPartition(*at) for at in new))
         if spent:
