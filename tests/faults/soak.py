@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 import tempfile
 import threading
@@ -27,6 +28,7 @@ from tests.kafka_fixtures import load_launcher
 
 WITNESS = "member-0"
 NOT_HERE = {"topic: a partition more", "members: two killed at once"}
+ENDED = re.compile(r"braid: (?!loading|going on|endpoint|[\d,]+ events)")
 PAUSE_S = 10.0
 WITHIN = 0.05
 ASKS_PER_S = 20.0
@@ -37,7 +39,7 @@ def soak(minutes: float, seed: int, folder: Path) -> int:
     faults = {**BROKEN, **MEMBERS}
     names = sorted(faults.keys() - NOT_HERE)
     chosen, happened = random.Random(seed), Counter[str]()
-    world = World(load_launcher(), folder, partitions=3, small_disk=may_mount())
+    world = World(load_launcher(), folder, 3, small_disk=may_mount(), patience_ms=60_000)
     memory: list[tuple[float, int]] = []
     answers = Counter[str]()
     done = threading.Event()
@@ -66,6 +68,7 @@ def soak(minutes: float, seed: int, folder: Path) -> int:
             thread.join()
         lives = 1 + len(world.members[WITNESS].ends)
         found = world.quiet()
+        ends = [line for line in world.said(WITNESS).splitlines() if ENDED.match(line)]
     finally:
         done.set()
         world.close()
@@ -80,6 +83,8 @@ def soak(minutes: float, seed: int, folder: Path) -> int:
     print(f"requests by status: {dict(sorted(answers.items()))}")
     print(f"{WITNESS}: {lives} lives; resident MB, a sixth of the run each: ", end="")
     print(*(f"{part / 1e6:.0f}" for part in sixths(memory, whole)))
+    for line in ends:
+        print(f"  {line}")
     change = late / early - 1
     print(f"memory at the end against a quarter of the way in: {change:+.1%}")
     return 0 if found.clean and lives == 1 and abs(change) <= WITHIN else 1

@@ -43,6 +43,8 @@ class World:
         Of the events topic.
     rate
         Events a second.
+    patience_ms
+        The members' poll interval: a commit that takes longer ends them.
     small_disk
         Whether the last node is to have a small disk of its own, which can be filled.
     own
@@ -51,11 +53,12 @@ class World:
 
     def __init__(
         self, launcher: Any, folder: Path, partitions: int = 1, rate: float = 100.0,
-        small_disk: bool = False, **own: str,
+        small_disk: bool = False, patience_ms: int = 20_000, **own: str,
     ) -> None:  # fmt: skip
         tag = uuid.uuid4().hex[:10]
         self.topics = Topics(**{name: f"test-{tag}-{name}" for name in Topics.model_fields})
         self.folder, self.partitions, self.rate = folder, partitions, rate
+        self._patience_ms = patience_ms
         self.cluster = launcher.Cluster(NODES, folder / "kafka", gated=True)
         self.disk = self.cluster.place(NODES - 1) / "data" if small_disk else None
         if self.disk is not None:
@@ -156,8 +159,8 @@ class World:
     def _settings(self, member: str, servers: str) -> Kafka:
         return Kafka(
             bootstrap_servers=servers, group=self.topics.events, member=member,
-            session_timeout_ms=3_000, poll_interval_ms=20_000, transaction_timeout_ms=5_000,
-            metadata_max_age_ms=1_000,
+            session_timeout_ms=3_000, poll_interval_ms=self._patience_ms,
+            transaction_timeout_ms=5_000, metadata_max_age_ms=1_000,
         )  # fmt: skip
 
     def _offsets(self) -> tuple[dict[KafkaPartition, int], dict[KafkaPartition, int]]:
