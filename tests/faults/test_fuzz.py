@@ -115,6 +115,6 @@ def test_any_json(value: Any) -> None:
 
 def test_so_many_cases(ledger: Ledger) -> None:
     ledger.say(f"fuzzing: {sum(COUNTED.values()):,} cases, " + ", ".join(
-        f"{n:,} {what}" for what, n in sorted(COUNTED.items())
+        f"{n:,} {what}" for what, n in sorted(COUNTED.items()) if n > 10
     ))  # fmt: skip
     assert sum(COUNTED.values()) >= CASES
