@@ -19,7 +19,7 @@ from tests.faults.world import free_ports, ready
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
-FLOOD = 8_000
+FLOOD = 4_000
 MOST_BYTES = 900_000_000
 
 

@@ -11,19 +11,13 @@ import numpy as np
 import orjson
 import pytest
 
-from stream.clock import ManualClock
 from stream.errors import SettingError, SnapshotError, SourceError, Unavailable
 from stream.features import Rows
-from stream.metrics import Metrics
-from stream.runner import Runner
-from stream.sink import FileSink, NullSink
+from stream.sink import FileSink
 from stream.source.base import Lease, Outgoing
-from stream.source.local import LocalSource
 from stream.source.memory import MemorySink
-from stream.source.synthetic import Planted, SyntheticStream
 from stream.types import Example, Record, TopicPartition
-from stream.views import Publisher
-from tests.recovery.world import BAD, TOPICS, World, settings
+from tests.recovery.world import BAD, TOPICS, World
 
 CAT = {"text": "whiskers purr meow", "labels": ["cat"]}
 DOG = {"text": "bark fetch tail", "labels": ["dog"]}
@@ -399,48 +393,3 @@ class Gate(MemorySink):
         """Wait, then publish."""
         self.gate.wait(60)
         super().commit(records, positions, lease)
-
-
-def test_a_poisoned_partition_is_held_and_the_others_go_on(tmp_path: Path) -> None:
-    world = World(tmp_path, partitions=2, dead_letters={"consecutive": 20})
-    for _ in range(100):
-        world.broker.produce(TOPICS.events, b"{", b"poison", 0)
-    for n in range(30):
-        event = {"id": f"good-{n}", **CAT}
-        world.broker.produce(TOPICS.events, orjson.dumps(event), b"k", 1)
-    member = world.member()
-    member.turns(20)
-    member.publish()
-    dead = len(published(world, TOPICS.dead_letters))
-    assert 20 <= dead <= 20 + world.settings.run.batch
-    assert len(published(world)) == 30
-    (problem,) = member.publisher.status()["problems"]
-    assert f"{TOPICS.events}/0 is held at offset {dead}" in problem
-    assert member.publisher.status()["ready"]
-    member.clock.advance(1.0)
-    member.turns(1)
-    assert member.metrics.registry.get_sample_value("braid_held_partitions") == 1
-    member.snapshot()
-    member.crash()
-    again = world.member()  # a restart tries again, and nothing was lost
-    again.turns(20)
-    again.publish()
-    offsets = [int(dict(r.headers)["offset"]) for r in published(world, TOPICS.dead_letters)]
-    assert offsets == list(range(len(offsets)))
-    assert len(offsets) > dead
-    assert again.runner._brake.held
-    again.crash()
-
-
-def test_a_poisoned_file_ends_with_what_is_wrong(tmp_path: Path) -> None:
-    stream = SyntheticStream(Planted(labels=5, seed=1)).records()
-    pairs = [next(stream) for _ in range(10)] + [(b"x", b"{")] * 500
-    source = LocalSource(lambda start: iter(pairs[start:]), TOPICS.events, len(pairs))
-    clock, metrics = ManualClock(), Metrics()
-    publisher = Publisher(0.25, clock, metrics)
-    chosen = settings(dead_letters={"consecutive": 30})
-    runner = Runner(chosen, source, NullSink(), None, publisher, metrics, clock)
-    runner.run(threading.Event())
-    (problem,) = runner.problems()
-    assert "dead letters in a row, not_json the latest" in problem
-    assert runner.progress.dead < 100
