@@ -70,7 +70,8 @@ def test_members_join_leave_hang_and_die_under_load(
     for name in ("member-0", "member-1"):
         world.join(name)
     world.works()
-    time.sleep(6)  # a snapshot, for whoever joins
+    kept = world.folder / "snapshots"
+    until(lambda: any(kept.glob("*/snapshot-*")), lambda: None)  # for whoever joins
     happen(world, [*JOINS.items(), *list(MEMBERS.items()) * ROUNDS], ledger)
     left = same_labels(world)
     assert len(left) == 3
