@@ -124,6 +124,7 @@ def member_killed(world: World) -> None:
 
 def member_frozen(world: World) -> None:
     """For longer than transaction and session last: it wakes as a zombie."""
+    until(world.members[OTHER].working, lambda: None)
     world.members[OTHER].signal(signal.SIGSTOP)
     time.sleep(9)
     world.members[OTHER].signal(signal.SIGCONT)

@@ -38,6 +38,10 @@ class Service:
         """Send the process a signal: SIGKILL, SIGSTOP, SIGCONT."""
         self._process.send_signal(number)
 
+    def working(self) -> bool:
+        """Whether its present life has come as far as to count events."""
+        return b" events " in self._log.read_bytes()[self._begun :]
+
     def resident(self) -> int:
         """Bytes of its memory that are resident."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
@@ -54,6 +58,7 @@ class Service:
 
     def _launch(self) -> subprocess.Popen[Any]:
         with self._log.open("ab") as log:
+            self._begun = log.tell()
             return subprocess.Popen(COMMAND, env=self._environ, stdout=log, stderr=log)
 
     def _keep(self) -> None:

@@ -92,6 +92,7 @@ class World:
     def leave(self, name: str) -> None:
         """Stop a member in order; it must end well."""
         member = self.members.pop(name)
+        until(member.working, lambda: None)  # one that starts does not know how to end yet
         assert member.stop() == 0, self.said(name)
 
     def said(self, name: str) -> str:
