@@ -274,7 +274,7 @@ class Runner:
             self._committer.submit(Job(out, {}, self._lease))
 
     def _batch(self, records: Sequence[Record], silent: bool) -> None:
-        each = [(record, self._ledger.duty(record)) for record in records]
+        each = [(one, self._ledger.duty(one)) for one in records]
         items: list[Item] = []
         places: list[int] = []
         letters: list[DeadLetter] = []
@@ -296,21 +296,21 @@ class Runner:
         nobodys = {id(one) for one, duty in each if one.topic == labels and duty.learn}
         told = [] if silent else [one for one in letters if id(one.record) in nobodys]
         letters = [one for one in letters if id(one.record) in ours]
-        self._hold([one for one in records if id(one) in ours | nobodys], letters + told)
+        counted = [one for one, duty in each if duty.publish or id(one) in nobodys]
+        self._hold(counted, letters + told)
         self.progress.score(items, outcome)
-        dead = letters + told if self._teller() else letters
-        self.progress.count(items, outcome, dead, self._metrics)
+        teller = self._teller()
+        self.progress.count(items, outcome, letters + (told if teller else []), self._metrics)
         described = any(isinstance(item.what, Description) and item.learn for item in items)
         self._publisher.note(outcome.drift, described)
         commit = self._ledger.done(records)
-        news = [self._encoder.dead_letter(letter) for letter in told]
-        news += [self._encoder.drift(event) for event in outcome.drift]
+        news = [self._encoder.dead_letter(letter) for letter in told if teller]
+        news += [self._encoder.drift(event) for event in outcome.drift if teller]
         if commit and self._lease is not None:
             made = [(one, records[places[at]]) for at, one in outcome.predictions.items()]
             out = [self._encoder.prediction(one, record) for one, record in made]
             out += [self._encoder.dead_letter(letter) for letter in letters]
-            out += news if self._teller() else []
-            self._committer.submit(Job(out, commit, self._lease))
+            self._committer.submit(Job(out + news, commit, self._lease))
         elif not self._settled():
             self._untold.extend(told)
         elif not silent:
