@@ -34,7 +34,8 @@ $(READY): pyproject.toml requirements.txt
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && \
 	  awk '/^uv==/ {p = 1} p {print} p && !/\\$$/ {exit}' requirements.txt > $(VENV)/uv.txt && \
 	  $(PY) -m pip install -q --require-hashes -r $(VENV)/uv.txt; }
-	@$(UV) pip install -q --python $(PY) -e '.[$(EXTRA),dev]' -c requirements.txt
+	@$(UV) pip install -q --compile-bytecode --python $(PY) -e '.[$(EXTRA),dev]' -c requirements.txt
+	@$(PY) -m compileall -q stream indexes  # a start takes 2 s longer without
 	@echo "compiling the kernels, once (a few minutes)"
 	@$(PY) -c "from indexes import warm as index; from stream.learn import warmup; index.warm(); warmup.warm()"
 	@touch $@

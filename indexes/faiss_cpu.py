@@ -24,7 +24,7 @@ from indexes.builds import Built, caught_up, fold, retrain, trained
 from indexes.checks import as_ids, as_pairs, as_queries, entry
 from indexes.coarse import lists_of, single
 from indexes.extras import faiss_for
-from indexes.frozen import FrozenLists, read_only
+from indexes.frozen import FrozenLists, read_only, view_of
 from indexes.gate import Gate, Mutex
 from indexes.generation import View, nothing
 from indexes.overlay import Overlay
@@ -323,7 +323,7 @@ class FaissCpu:
         saved = FrozenLists.attach(named)
         saved.check(self._dimension)
         rows = saved.view.rows
-        overlay = Overlay(rows, saved.view.centres.centres, saved.view.delta)
+        overlay = Overlay(rows, saved.view.centres.centres, view_of(named).delta)
         if len(overlay) != len(saved):
             raise ValueError(f"snapshot has {len(overlay)} vectors, not {len(saved)}")
         with self._writer:

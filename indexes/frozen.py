@@ -24,6 +24,16 @@ def read_only(view: View) -> View:
     return View(Centres(*map(_shut, centres)), Lists(*map(_shut, rows)), Delta(*map(_shut, delta)))
 
 
+def view_of(arrays: Mapping[str, NDArray[Any]]) -> View:
+    """The view that `FrozenLists.arrays` named, as it may be written to."""
+    fields = (Centres._fields, Lists._fields, Delta._fields)
+    centres, rows, delta = (
+        [entry(arrays, prefix + name) for name in names]
+        for prefix, names in zip(_PREFIXES, fields, strict=True)
+    )
+    return View(Centres(*centres), Lists(*rows), Delta(*delta))
+
+
 def _shut(array: NDArray[Any]) -> NDArray[Any]:
     out = array.view(np.ndarray)  # also of a memory map
     out.flags.writeable = False
@@ -87,13 +97,8 @@ class FrozenLists:
     @classmethod
     def attach(cls, arrays: Mapping[str, NDArray[Any]]) -> FrozenLists:
         """The reverse of `arrays`, without a copy. `ValueError` if one is missing."""
-        fields = (Centres._fields, Lists._fields, Delta._fields)
-        centres, rows, delta = (
-            [entry(arrays, prefix + name) for name in names]
-            for prefix, names in zip(_PREFIXES, fields, strict=True)
-        )
         probes, live, number = entry(arrays, "overlay.about").tolist()
-        return cls(View(Centres(*centres), Lists(*rows), Delta(*delta)), probes, live, number)
+        return cls(view_of(arrays), probes, live, number)
 
     def check(self, dimension: int) -> None:
         """See that the arrays fit each other.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexes._jit import kernel
+from indexes.base import DimensionMismatch
 from indexes.half import from_half, to_half
 
 _BLOCK = 8  # a power of two
@@ -110,6 +111,28 @@ def row_bytes(dimension: int) -> int:
     return 2 * dimension + 13
 
 
-def halves(means: NDArray[np.float16]) -> NDArray[np.uint16]:
-    """The bits of float16 numbers; a copy."""
-    return np.array(means, np.float16).view(np.uint16)
+@kernel
+def _finite(bits: Any) -> Any:
+    """Whether no float16 is infinite or NaN: those have every bit of the exponent."""
+    worst = np.uint16(0)
+    for i in range(len(bits)):
+        worst = max(worst, bits[i] & np.uint16(0x7C00))
+    return worst < 0x7C00
+
+
+def halves(means: NDArray[np.float16], labels: int, dimension: int) -> NDArray[np.uint16]:
+    """The bits of float16 numbers.
+
+    Raises
+    ------
+    DimensionMismatch
+        They are not (labels, dimension).
+    ValueError
+        One is not finite.
+    """
+    if means.shape != (labels, dimension):
+        raise DimensionMismatch(f"vectors must be {(labels, dimension)}, not {means.shape}")
+    bits = np.ascontiguousarray(means, np.float16).view(np.uint16)
+    if not _finite(bits.reshape(-1)):
+        raise ValueError("vectors must be finite")
+    return bits

@@ -76,19 +76,19 @@ class Overlay:
     centres : (m, d) float32
         Of its lists.
     delta : Delta or None
-        Changes to begin with, which are copied; None for none.
+        Changes to begin with, whose rows are shared (they are not written again); None for none.
     """
 
     def __init__(self, rows: Lists, centres: Float32, delta: Delta | None = None) -> None:
         self._centres = centres
         lists, width = len(rows.start) - 1, rows.high.shape[1]
         self.used = 0 if delta is None else len(delta.ids)
-        self.delta = _room(max(_LEAST, self.used), width, lists, len(rows.ids))
         if delta is None:
+            self.delta = _room(_LEAST, width, lists, len(rows.ids))
             self._places = Table(len(rows.ids))
             self._places.put(rows.ids, np.arange(len(rows.ids), dtype=np.int32))
         else:
-            _copy(delta, self.delta, self.used)
+            self.delta = _adopted(delta)
             pairs = np.empty((2, len(rows.ids) + self.used), np.int64)
             pairs = pairs[:, : _relink(delta, rows, pairs)]
             self._places = Table(pairs.shape[1])
@@ -179,9 +179,14 @@ def _room(size: int, width: int, lists: int, hidden: int) -> Delta:
     )  # fmt: skip
 
 
+def _adopted(delta: Delta) -> Delta:
+    """Changes to go on with: kernels are compiled for arrays that can be written to."""
+    parts = delta._asdict()
+    kept = {name: np.require(parts.pop(name), None, ["C", "W"]) for name in _WRITTEN}
+    return Delta(**kept, **{name: part.copy() for name, part in parts.items()})
+
+
 def _copy(from_: Delta, to: Delta, used: int) -> None:
     for name in (*_WRITTEN, "dead"):
         getattr(to, name)[:used] = getattr(from_, name)[:used]
     to.head[:] = from_.head
-    if to.hidden is not from_.hidden:
-        to.hidden[:] = from_.hidden

@@ -253,15 +253,17 @@ class Prototypes:
             It is not such a state (`DimensionMismatch` where the width differs).
         """
         slots = Slots(as_ids(entry(state, "ids")))
-        means = entry(state, "means")
-        as_rows(means, len(slots), self._dimension)
-        parts = {name: np.array(entry(state, name)) for name in Means._fields if name != "means"}
-        for name, part in parts.items():
-            if part.shape != (len(slots),):
-                raise ValueError(f"snapshot has {part.shape} {name} for {len(slots)} labels")
+        count = len(slots)
+        given = {name: entry(state, name) for name in Means._fields}
+        given["means"] = halves(given["means"], count, self._dimension)
+        for name, part in given.items():
+            if len(part) != count or part.ndim > 1 + (name == "means"):
+                raise ValueError(f"snapshot has {part.shape} {name} for {count} labels")
+        rows = room(self._enough(count), self._dimension)  # the next label is not to wait for it
+        put(rows, slice(count), Means(**given), slice(count))
         changed, removed = as_ids(entry(state, "changed")), as_ids(entry(state, "removed"))
         taught, evicted = entry(state, "counts").tolist()
-        self._slots, self._rows = slots, Means(means=halves(means), **parts)
+        self._slots, self._rows = slots, rows
         self._order, self._changed = changed.copy(), len(changed)
         self._removed = dict.fromkeys(removed.tolist())
         self._taught, self._evicted = taught, evicted
@@ -273,13 +275,17 @@ class Prototypes:
         if after > before:
             size = len(self._rows.weights)
             if after > size:
-                wanted = max(2 * size, 16)
-                made = room(max(after, min(wanted, self._most or wanted)), self._dimension)
+                made = room(max(after, self._enough(size)), self._dimension)
                 put(made, slice(before), self._rows, slice(before))
                 self._rows = made
             else:  # rows that others left behind
                 put(self._rows, slice(before, after), room(1, self._dimension), slice(1))
         return slots
+
+    def _enough(self, labels: int) -> int:
+        """How many rows to make where so many are too few; memory that is not used costs none."""
+        wanted = max(2 * labels, 16)
+        return max(labels, min(wanted, self._most or wanted))
 
     def _order_room(self, more: int) -> Int64:
         if self._changed + more > len(self._order):

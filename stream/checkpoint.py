@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,7 +18,8 @@ from typing import Any
 
 import orjson
 
-from stream import arrayfile
+from stream import arrayfile, config
+from stream.beside import beside
 from stream.errors import SnapshotError
 from stream.migrate import FORMAT, OLDEST, migrate
 
@@ -52,6 +53,7 @@ class SnapshotStore:
     def __init__(self, folder: Path, keep: int = 2) -> None:
         self.folder = folder
         self._keep = keep
+        self._begun: Future[Snapshot | None] | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -115,6 +117,10 @@ class SnapshotStore:
             log.info("removing %s, left by an interrupted write", left)
             shutil.rmtree(left, ignore_errors=True)
 
+    def begin(self) -> None:
+        """Begin to load, for `load` to end: a process has other things to do at its start."""
+        self._begun = beside(self._load, "snapshot")
+
     def load(self) -> Snapshot | None:
         """The newest whole snapshot, None when there is none at all.
 
@@ -123,6 +129,10 @@ class SnapshotStore:
         SnapshotError
             There are snapshots, but none is whole.
         """
+        begun, self._begun = self._begun, None
+        return self._load() if begun is None else begun.result()
+
+    def _load(self) -> Snapshot | None:
         return _newest_whole(reversed(self._all()))
 
     def _all(self) -> list[Path]:
@@ -145,6 +155,11 @@ class SnapshotStore:
             file.flush()
             os.fsync(file.fileno())
         _sync(folder)
+
+
+def opened(chosen: config.Checkpoint) -> SnapshotStore | None:
+    """The store that the settings name, None for none."""
+    return None if chosen.folder is None else SnapshotStore(chosen.folder, chosen.keep)
 
 
 def borrow(folder: Path) -> Snapshot | None:

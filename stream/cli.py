@@ -44,10 +44,16 @@ def run(
 
     Example: braid run --set kafka.group=news --set checkpoint.folder=/var/lib/braid
     """
+    from stream.checkpoint import opened
+
+    settings = _settings(config, sets)
+    store = opened(settings.checkpoint)
+    if store is not None:
+        store.begin()  # it is read beside the imports and the loading of the kernels
     from stream.service import Local, serve_stream
 
     local = None if source == "kafka" else Local(source, output, text)
-    sys.exit(serve_stream(_settings(config, sets), local, seconds))
+    sys.exit(serve_stream(settings, store, local, seconds))
 
 
 @app.command()

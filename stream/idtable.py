@@ -95,19 +95,9 @@ class IdTable:
 
     def _place(self, ids: Int64, room: int) -> None:
         """Make arrays with room for `room` ids, of which these are there."""
-        mask = 2 * room - 1
-        table = np.full(2 * room, -1, np.int32)
-        left = np.arange(len(ids), dtype=np.int32)
-        at = ids & mask
-        while len(left):  # all that are left try their next place; the first to come has it
-            free = table[at] < 0
-            places, first = np.unique(at[free], return_index=True)
-            table[places] = left[free][first]
-            lost = table[at] != left
-            left, at = left[lost], (at[lost] + 1) & mask
-        whole = np.zeros(room, np.int64)
-        whole[: len(ids)] = ids
-        self._mask = mask
+        table, whole = np.full(2 * room, -1, np.int32), np.zeros(room, np.int64)
+        _extend(table, whole, 0, np.ascontiguousarray(ids))
+        self._mask = 2 * room - 1
         # Scalars of a memoryview are plain ints, and several times as fast as an array's.
         self._table, self._ids = table.data, whole.data
         self._arrays = table, whole  # together, for readers of other threads

@@ -197,7 +197,7 @@ class LabelSpace:
             if all(label_id(names[slot], n) != ids[slot] for n in range(_ATTEMPTS)):
                 raise ValueError(f"the id of label {names[slot]!r} is another")
         self.names = names
-        self._slots = {name: slot for slot, name in enumerate(names)}
+        self._slots = dict(zip(names, range(len(names)), strict=True))
         if len(self._slots) != len(names):
             raise ValueError("label names repeat")
         self._table = IdTable(ids)

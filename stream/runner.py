@@ -18,10 +18,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from stream import memory, state
 from stream.brake import Brake
-from stream.checkpoint import SnapshotStore, borrow
+from stream.checkpoint import SnapshotStore
 from stream.clock import Clock
 from stream.codec import Codec
 from stream.commits import Committer, Job
@@ -122,34 +123,27 @@ class Runner:
             found.append(f"{capped:,} labels not learnt: over learn.source_share of their source")
         return found + [self._not_snapped] * bool(self._not_snapped)
 
-    def restore(self) -> bool:
-        """Go on from the newest snapshot; whether there was one.
+    def restore(self, ahead: Future[state.Recovered | None] | None = None) -> bool:
+        """Go on from the newest snapshot, `ahead` where that was begun; whether there was one.
 
         Raises
         ------
         SnapshotError
             None is whole, or a topic was made anew since.
         """
-        snapshot = None
-        if self._store is not None:
-            self._store.sweep()
-            snapshot = self._store.load()
-        shared = self.settings.checkpoint.start_from
-        if snapshot is None and shared is not None:
-            snapshot = borrow(shared)
-        if snapshot is None:
+        found = state.recover(self.settings, self._store) if ahead is None else ahead.result()
+        if found is None:
             return False
         now = self._source.topic_ids()
-        for topic, identity in snapshot.meta["topic_ids"].items():
+        for topic, identity in found.topic_ids.items():
             if now.get(topic, identity) != identity:
                 raise SnapshotError(
                     f"topic {topic} was deleted and made anew since the snapshot",
                     remedy="its offsets mean other records now: start with an empty folder",
                 )
-        self.pipeline = state.revive(self.settings, snapshot)
-        positions = state.positions(snapshot)
-        self._ledger = Ledger(positions)
-        self._source.seek(positions)
+        self.pipeline = found.pipeline
+        self._ledger = Ledger(found.positions)
+        self._source.seek(found.positions)
         return True
 
     def run(self, stop: threading.Event) -> None:
@@ -160,7 +154,7 @@ class Runner:
                 self.turn()
             self._committer.drain()
             self._take_snapshot(wait=True)
-            self._publisher.refresh(self.pipeline, self.lag, force=True)
+            self._show(force=True)
             self._report(force=True)
         finally:
             try:
@@ -191,10 +185,15 @@ class Runner:
                 waiting = deque(one for one in waiting if one.at not in self._brake.held)
         self._adapt(len(records), self._clock.monotonic() - start)
         self._publisher.tell(self.problems())
-        self._publisher.refresh(self.pipeline, self.lag)
+        self._show()
         self._maintain()
         if self._tick is not None:
             self._tick(self)
+
+    def _show(self, force: bool = False) -> None:
+        """Let the endpoint see the model, where there is one: a view costs a copy."""
+        if self.settings.serve.enabled:
+            self._publisher.refresh(self.pipeline, self.lag, force=force)
 
     def _poll(self) -> Sequence[Record]:
         """Records; none while the source is away, for as long as the poll interval lasts."""

@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -16,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from indexes.warm import warm as warm_index
 from stream import state
-from stream.checkpoint import SnapshotStore
+from stream.beside import beside
+from stream.checkpoint import SnapshotStore, opened
 from stream.clock import SystemClock
 from stream.config import Settings
 from stream.errors import SettingError, SnapshotError
@@ -25,7 +28,6 @@ from stream.metrics import Metrics
 from stream.progress import Progress
 from stream.retrieval import require
 from stream.runner import Runner
-from stream.shared.process import EndpointProcess
 from stream.shared.publisher import SharedPublisher
 from stream.sink import FileSink, NullSink
 from stream.source.base import Sink, Source
@@ -36,6 +38,7 @@ from stream.views import Publisher
 
 if TYPE_CHECKING:
     from stream.serve.server import EndpointServer
+    from stream.shared.process import EndpointProcess
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +57,16 @@ class Local:
     text: bool = False
 
 
-def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int:
+def serve_stream(
+    settings: Settings, store: SnapshotStore | None, local: Local | None, seconds: float
+) -> int:
     """Run until the stream ends, time is up, or a signal comes; the exit status."""
     _log_to_stderr()
     stop = _stop_on_signals()
-    store = _store(settings)
     require(settings.index)
     if local is not None:
         _known(local)
+    ahead = beside(partial(state.recover, settings, store), "recover")
     _say("braid: loading the compiled kernels (the first start compiles them)")
     warm()
     warm_index()
@@ -69,20 +74,20 @@ def serve_stream(settings: Settings, local: Local | None, seconds: float) -> int
     apart = settings.serve.enabled and settings.serve.process
     publisher = (SharedPublisher if apart else Publisher)(settings.serve.view_s, clock, metrics)
     try:
-        return _run(settings, local, seconds, stop, store, publisher)
+        return _run(settings, local, seconds, stop, store, ahead, publisher)
     finally:
         publisher.close()
 
 
 def _run(
     settings: Settings, local: Local | None, seconds: float, stop: threading.Event,
-    store: SnapshotStore | None, publisher: Publisher,
+    store: SnapshotStore | None, ahead: Future[state.Recovered | None], publisher: Publisher,
 ) -> int:  # fmt: skip
     metrics = publisher.metrics
     source, sink, inlet = _kafka(settings) if local is None else _local(settings, local)
     line = _Line()
     runner = Runner(settings, source, sink, store, publisher, metrics, SystemClock(), line.tick)
-    if runner.restore():
+    if runner.restore(ahead):
         _say(f"braid: going on from a snapshot at position {runner.pipeline.model.position:,}")
     server = None
     if settings.serve.enabled:
@@ -112,7 +117,7 @@ def serve_snapshot(settings: Settings) -> int:
     """Answer from the newest snapshot until a signal comes; the exit status."""
     _log_to_stderr()
     stop = _stop_on_signals()
-    store = _store(settings)
+    store = opened(settings.checkpoint)
     snapshot = store.load() if store else None
     if snapshot is None:
         raise SnapshotError(
@@ -182,15 +187,12 @@ def _local(settings: Settings, local: Local) -> tuple[Source, Sink, Any]:
     return source, sink, source
 
 
-def _store(settings: Settings) -> SnapshotStore | None:
-    chosen = settings.checkpoint
-    return None if chosen.folder is None else SnapshotStore(chosen.folder, chosen.keep)
-
-
 def _endpoint(
     settings: Settings, publisher: Publisher, inlet: Any, metrics: Metrics
 ) -> EndpointServer | EndpointProcess:
     if isinstance(publisher, SharedPublisher):
+        from stream.shared.process import EndpointProcess
+
         apart = EndpointProcess(settings, publisher, inlet, kafka=inlet is None)
         _say(f"braid: endpoint at {apart.start()}, a process of its own ({_ROUTES})")
         return apart

@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from stream import forked, hugepages
-from stream.checkpoint import Snapshot, SnapshotStore
+from stream.checkpoint import Snapshot, SnapshotStore, borrow
 from stream.config import Settings
 from stream.errors import SnapshotError
 from stream.learn import persist
@@ -24,6 +25,15 @@ from stream.retrieval import Retrieval
 from stream.types import TopicPartition
 
 FORK_BYTES = 64_000_000  # copying less than that takes no longer than a fork
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A pipeline from a snapshot, the offsets to go on from, and the ids that topics had."""
+
+    pipeline: Pipeline
+    positions: Mapping[TopicPartition, int]
+    topic_ids: Mapping[str, str]
 
 
 def begin(
@@ -115,6 +125,26 @@ def _model(
         "index": None if pipeline.retrieval is None else pipeline.retrieval.index.kind,
     }
     return arrays, meta
+
+
+def recover(settings: Settings, store: SnapshotStore | None) -> Recovered | None:
+    """What a member begins with: its newest snapshot, or another's where it has none.
+
+    Raises
+    ------
+    SnapshotError
+        None is whole.
+    """
+    snapshot = None
+    if store is not None:
+        store.sweep()
+        snapshot = store.load()
+    shared = settings.checkpoint.start_from
+    if snapshot is None and shared is not None:
+        snapshot = borrow(shared)
+    if snapshot is None:
+        return None
+    return Recovered(revive(settings, snapshot), positions(snapshot), snapshot.meta["topic_ids"])
 
 
 def revive(settings: Settings, snapshot: Snapshot) -> Pipeline:

@@ -27,10 +27,9 @@ from stream.learn.warmup import warm
 from stream.metrics import Metrics
 from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
-from stream.shared.inlet import RemoteInlet
+from stream.shared.inlet import SOCKET, RemoteInlet
 from stream.shared.views import SharedViews
 
-SOCKET = "inlet"
 _WAIT_S = 120.0
 _PAUSE_S = 0.05
 _LOOK_S = 1.0

@@ -16,6 +16,7 @@ from stream.serve.view import Inlet
 
 log = logging.getLogger(__name__)
 
+SOCKET = "inlet"
 _JOIN_S = 5.0
 
 

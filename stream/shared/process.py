@@ -18,8 +18,7 @@ from pydantic import SecretStr
 from stream.config import Settings
 from stream.errors import BraidError
 from stream.serve.view import Inlet
-from stream.shared.child import SOCKET
-from stream.shared.inlet import InletServer
+from stream.shared.inlet import SOCKET, InletServer
 from stream.shared.publisher import SharedPublisher
 
 log = logging.getLogger(__name__)

@@ -48,6 +48,7 @@ def prepared(labels: int, folder: Path, kafka: Kafka, topics: Topics) -> int:
     pipeline = filled(labels)
     for items in islice(batches(labels), 64):
         pipeline.step(items)
+    pipeline.retrieval.index.wait()  # as that of a member that has run for a while
     source = KafkaSource(kafka, topics)
     try:
         at_start = dict.fromkeys(source.partitions(), 0)

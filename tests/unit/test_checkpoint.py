@@ -183,6 +183,22 @@ def test_failed_write_leaves_the_ones_before_it(
     assert loaded(store) == 1
 
 
+def test_what_was_begun_is_loaded_once(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    store.write(small(1))
+    store.begin()
+    assert loaded(store) == 1
+    path = store.write(small(2))
+    assert loaded(store) == 2
+    (path / "a.npy").write_bytes(b"")
+    store.begin()
+    assert loaded(store) == 1  # the one before
+    (tmp_path / "snapshot-000000000001" / "manifest.json").unlink()
+    store.begin()
+    with pytest.raises(SnapshotError, match="no snapshot is whole"):
+        store.load()
+
+
 def test_interrupted_writes_are_ignored_and_swept(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     kept = store.write(small(1))

@@ -189,6 +189,16 @@ def test_a_snapshot_of_another_width_is_refused() -> None:
         Prototypes(WIDTH).restore({})
 
 
+def test_a_snapshot_with_a_mean_that_is_no_number_is_refused() -> None:
+    prototypes = Prototypes(WIDTH)
+    prototypes.learn([1, 2], rows_of(2))
+    for wrong in (np.nan, np.inf):
+        state = prototypes.snapshot()
+        state["means"][1, 2] = wrong
+        with pytest.raises(ValueError, match="finite"):
+            Prototypes(WIDTH).restore(state)
+
+
 def test_memory_follows_the_labels() -> None:
     prototypes = Prototypes(WIDTH)
     before = prototypes.memory_bytes

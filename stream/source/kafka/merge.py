@@ -20,21 +20,21 @@ from stream.types import Record, TopicPartition
 
 STUCK_S = 2.0  # of asking for a partition that does not come; then it is not waited for
 FUTURE_MS = 60_000  # times further ahead count as that of the record before
-_LOOK_S = 0.1  # what lies between two calls counts as asking for no longer than that
+_LOOK_S = 0.1  # what lies between two calls counts as waiting for no longer than that
 
 
 @dataclass
 class _Queue:
-    """Records of one partition, each with its place in time and the moment of its arrival."""
+    """Records of one partition, each with its place in time and when the waiting for it began."""
 
     records: deque[tuple[int, Record, float]] = field(default_factory=deque)
     last_ms: int = 0
     size: int = 0
 
-    def put(self, record: Record, now: float, now_ms: int) -> None:
+    def put(self, record: Record, since: float, now_ms: int) -> None:
         if record.timestamp_ms <= now_ms + FUTURE_MS:
             self.last_ms = record.timestamp_ms
-        self.records.append((self.last_ms, record, now))
+        self.records.append((self.last_ms, record, since))
         self.size += len(record.value or b"")
 
     def take(self) -> Record:
@@ -49,7 +49,8 @@ class Merge:
     Parameters
     ----------
     hold_s
-        Seconds that a record waits for older ones of partitions that are read to their end.
+        Seconds that a record waits for older ones of partitions that are read to their end. What
+        lies between two calls counts for half of that at most: while nobody asks, nothing comes.
     """
 
     def __init__(self, hold_s: float) -> None:
@@ -57,7 +58,8 @@ class Merge:
         self._queues: dict[TopicPartition, _Queue] = {}
         self._asked_s: dict[TopicPartition, float] = {}
         """How long each partition that does not come has been asked for."""
-        self._last = 0.0
+        self._look_s = min(_LOOK_S, hold_s / 2)
+        self._last = self._asked = self._waited = 0.0
 
     def __len__(self) -> int:
         return sum(len(queue.records) for queue in self._queues.values())
@@ -81,8 +83,9 @@ class Merge:
             Monotonic seconds; milliseconds since the epoch.
         """
         queue = self._queues.setdefault(at, _Queue())
+        self._pass(now)
         for record in records:
-            queue.put(record, now, now_ms)
+            queue.put(record, self._waited, now_ms)
         self._asked_s.pop(at, None)
 
     def drop(self, partitions: Iterable[TopicPartition]) -> None:
@@ -108,6 +111,7 @@ class Merge:
         """
         ended = {at: at_end(at) for at in others}  # first: what it raises must lose nothing
         missing = {at for at in others if not self.waiting(at)}
+        self._pass(now)
         fetching = self._waited_for((at for at in missing if not ended[at]), now)
         heads = [(q.records[0][0], *at) for at, q in self._queues.items() if q.records]
         heapq.heapify(heads)
@@ -116,7 +120,7 @@ class Merge:
             _, topic, partition = heads[0]
             at = TopicPartition(topic, partition)
             queue = self._queues[at]
-            if missing and now < queue.records[0][2] + self._hold_s:
+            if missing and self._waited < queue.records[0][2] + self._hold_s:
                 break
             taken.append(queue.take())
             if queue.records:
@@ -128,8 +132,13 @@ class Merge:
                 fetching = fetching or not ended[at]
         return taken
 
+    def _pass(self, now: float) -> None:
+        """Count what has been waited since the call before."""
+        self._waited += min(now - self._last, self._look_s)
+        self._last = now
+
     def _waited_for(self, fetching: Iterable[TopicPartition], now: float) -> bool:
         """Whether any of these partitions is still to be waited for."""
-        passed, self._last = min(now - self._last, _LOOK_S), now
+        passed, self._asked = min(now - self._asked, _LOOK_S), now
         self._asked_s = {at: self._asked_s.get(at, 0.0) + passed for at in fetching}
         return any(seconds <= STUCK_S for seconds in self._asked_s.values())
