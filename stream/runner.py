@@ -32,7 +32,7 @@ from stream.metrics import Metrics
 from stream.pipeline import Item, Pipeline
 from stream.progress import Progress
 from stream.sink import Encoder
-from stream.source.base import Lease, Outgoing, Sink, Source
+from stream.source.base import MADE_ANEW, Lease, Outgoing, Sink, Source
 from stream.source.offsets import Duty, Ledger
 from stream.types import DeadLetter, Description, Record
 from stream.views import Publisher
@@ -139,7 +139,7 @@ class Runner:
             if now.get(topic, identity) != identity:
                 raise SnapshotError(
                     f"topic {topic} was deleted and made anew since the snapshot",
-                    remedy="its offsets mean other records now: start with an empty folder",
+                    remedy=MADE_ANEW,
                 )
         self.pipeline = found.pipeline
         self._ledger = Ledger(found.positions)

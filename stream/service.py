@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import signal
 import sys
@@ -289,6 +290,7 @@ def _say(text: str) -> None:
 
 
 def _log_to_stderr() -> None:
+    faulthandler.enable()  # SIGABRT shows where every thread is
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,

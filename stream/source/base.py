@@ -23,6 +23,12 @@ from typing import Any, Protocol
 from stream.errors import CommitFailed
 from stream.types import Record, TopicPartition
 
+MADE_ANEW = (
+    "its offsets mean other records now: set those that the group has committed back to the start, "
+    "or take another kafka.group, and start with an empty folder"
+)
+"""What to do where a topic was deleted and made anew."""
+
 
 @dataclass(frozen=True, eq=False)
 class Lease:

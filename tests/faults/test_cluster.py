@@ -6,17 +6,15 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
-from pathlib import Path
-from types import ModuleType
 
 import httpx
 import pytest
 
 from stream.pipeline import Pipeline
 from tests.faults.agree import agreement, models
-from tests.faults.conftest import Ledger
+from tests.faults.conftest import LEFT, Ledger
 from tests.faults.faults import (
     BROKEN,
     JOINS,
@@ -28,7 +26,7 @@ from tests.faults.faults import (
 from tests.faults.tour import SETTINGS, until
 from tests.faults.world import World, free_ports, ready
 
-pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(3_600)]
+pytestmark = [LEFT, pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(3_600)]
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
 EACH_S = 4.0
@@ -37,19 +35,6 @@ STALL_S = 12.0
 """Longer than a loop that says nothing stays in the group: half of the poll interval."""
 MOST_BYTES = 1_500_000_000
 SIZES = {name: SETTINGS[name] for name in SETTINGS if name.startswith(("LEARN", "INDEX"))}
-
-
-@pytest.fixture
-def made(launcher: ModuleType, tmp_path: Path) -> Iterator[Callable[..., World]]:
-    worlds: list[World] = []
-
-    def make(partitions: int, **own: object) -> World:
-        worlds.append(world := World(launcher, tmp_path, partitions, **own))  # type: ignore[arg-type]
-        return world
-
-    yield make
-    for world in worlds:
-        world.close()
 
 
 def test_faults_of_brokers_network_and_topics_under_load(

@@ -13,6 +13,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from stream.clock import Clock
 from stream.config import Kafka
 from stream.errors import RetentionGap, SourceError
+from stream.source.base import MADE_ANEW
 from stream.source.kafka import client
 from stream.source.kafka.faults import denied, translate
 from stream.source.kafka.merge import Merge
@@ -191,7 +192,7 @@ class Reader:
             if now and now.int and str(now) != identity:  # zero while the topic is away
                 raise RetentionGap(
                     f"topic {topic} was deleted and made anew",
-                    remedy="its offsets mean other records now: start with an empty folder",
+                    remedy=MADE_ANEW,
                 )
         found = tuple(
             TopicPartition(topic, partition)

@@ -1,0 +1,288 @@
+"""A client of the endpoint, over httpx: `pip install 'braidstream[client]'`.
+
+Answers are typed. What the endpoint refuses for the moment (429 and 503) is asked again after the
+pause that it asks for, and so is what never reached it; what else goes wrong is an error that
+carries the endpoint's own words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+try:
+    import httpx
+except ImportError:
+    from stream.errors import MissingExtra
+
+    raise MissingExtra("the client", "client") from None
+
+from stream.errors import BraidError
+
+Event = str | Mapping[str, Any]
+"""A text, or an event as the endpoint takes it."""
+
+_AGAIN = {429, 503}
+_FIRST_S = 0.25
+_LONGEST_S = 30.0
+
+
+class ClientError(BraidError):
+    """The endpoint refused, or could not be reached.
+
+    Parameters
+    ----------
+    message
+        What the endpoint says, with its title.
+    status
+        Of HTTP; 0 where there was no answer.
+    problem
+        The problem document, empty where there was none.
+    """
+
+    def __init__(
+        self, message: str, status: int = 0, problem: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.problem = problem or {}
+        self.retriable = status in _AGAIN or status == 0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A label and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """The labels of one event.
+
+    Parameters
+    ----------
+    id
+        Of the event; where none was given, its place in the request.
+    top
+        The likeliest labels, best first.
+    chosen
+        The set that fits the service's objective best.
+    position
+        Labelled events that the model had learnt.
+    """
+
+    id: str
+    top: tuple[Scored, ...]
+    chosen: tuple[str, ...]
+    position: int
+
+
+@dataclass(frozen=True)
+class _Call:
+    path: str
+    body: Mapping[str, Any]
+
+
+def _predicting(events: Sequence[Event], k: int | None) -> _Call:
+    if isinstance(events, str):
+        raise TypeError("events is one string: pass a list, such as [text]")
+    asked = [{"text": one} if isinstance(one, str) else dict(one) for one in events]
+    return _Call("/v1/predict", {"events": asked} | ({} if k is None else {"k": k}))
+
+
+def _teaching(labels: Mapping[str, Sequence[str]]) -> _Call:
+    given = [{"id": name, "labels": list(those)} for name, those in labels.items()]
+    return _Call("/v1/feedback", {"events": given})
+
+
+def _tagged(body: Any) -> list[Tagged]:
+    return [
+        Tagged(
+            one["id"],
+            tuple(Scored(each["label"], each["score"]) for each in one["top"]),
+            tuple(one["chosen"]),
+            one["position"],
+        )
+        for one in body["predictions"]
+    ]
+
+
+class _Policy:
+    """Whether and when to ask again."""
+
+    def __init__(self, retries: int, patience_s: float) -> None:
+        self._left, self._patience_s = retries, patience_s
+        self._next_s = _FIRST_S
+
+    def pause(self, failed: ClientError, asked_s: float | None) -> float:
+        """Seconds until the next try; raises `failed` where there is to be none."""
+        pause = self._next_s * random.uniform(0.5, 1.5) if asked_s is None else asked_s
+        if self._left == 0 or not failed.retriable or pause > self._patience_s:
+            raise failed
+        self._left -= 1
+        self._next_s = min(2 * self._next_s, _LONGEST_S)
+        self._patience_s -= pause
+        return pause
+
+
+def _failure(answer: httpx.Response) -> tuple[ClientError, float | None] | None:
+    """What is wrong with an answer, and after how many seconds it wants to be asked again."""
+    if answer.is_success:
+        return None
+    try:
+        problem = dict(answer.json())
+    except (TypeError, ValueError):  # a gateway's page, say
+        problem = {}
+    words = ": ".join(str(problem[name]) for name in ("title", "detail") if name in problem)
+    after = answer.headers.get("retry-after", "")
+    failed = ClientError(words or f"HTTP {answer.status_code}", answer.status_code, problem)
+    return failed, float(after) if after.isdecimal() else None
+
+
+def _unreached(error: httpx.TransportError, url: str) -> ClientError:
+    """Only what cannot have been taken is asked again: an answer may have been lost."""
+    failed = ClientError(f"{url} cannot be reached: {error or type(error).__name__}")
+    failed.retriable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    return failed
+
+
+def _options(url: str, token: str | None, timeout_s: float, more: Any) -> dict[str, Any]:
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    return {"base_url": url, "headers": headers, "timeout": timeout_s, **more}
+
+
+class Client:
+    """Asks from one thread or many; close it, or use it as a context manager.
+
+    Parameters
+    ----------
+    url
+        Of the service, such as `http://localhost:8080`.
+    token
+        Its bearer token, where it asks for one.
+    timeout_s
+        Seconds that a try may take.
+    retries
+        How often a request is made again at most.
+    patience_s
+        Seconds that may be spent on pauses in all; a longer one that is asked for is an error.
+    more
+        For `httpx.Client`, such as `verify`.
+
+    Examples
+    --------
+    >>> Client("http://localhost:8080").predict("a text")
+    Traceback (most recent call last):
+    TypeError: events is one string: pass a list, such as [text]
+    """
+
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout_s: float = 10.0, retries: int = 4,
+        patience_s: float = 60.0, **more: Any,
+    ) -> None:  # fmt: skip
+        self._url, self._retries, self._patience_s = url, retries, patience_s
+        self._http = httpx.Client(**_options(url, token, timeout_s, more))
+
+    def predict(self, events: Sequence[Event], k: int | None = None) -> list[Tagged]:
+        """Tag texts or events, in their order; `k` labels of each, else as the service has it.
+
+        Raises
+        ------
+        ClientError
+            See `retriable`, `status` and `problem`.
+        """
+        return _tagged(self._ask(_predicting(events, k)))
+
+    def send(self, events: Sequence[Mapping[str, Any]]) -> int:
+        """Send events, labelled or not, the way that all events come; how many were taken."""
+        return int(self._ask(_Call("/v1/events", {"events": list(events)}))["accepted"])
+
+    def teach(self, labels: Mapping[str, Sequence[str]]) -> int:
+        """Send the labels of earlier events, by their ids; how many were taken."""
+        return int(self._ask(_teaching(labels))["accepted"])
+
+    def _ask(self, call: _Call) -> Any:
+        policy = _Policy(self._retries, self._patience_s)
+        while True:
+            after = None
+            try:
+                answer = self._http.post(call.path, json=call.body)
+            except httpx.TransportError as error:
+                failed = _unreached(error, self._url)
+            else:
+                found = _failure(answer)
+                if found is None:
+                    return answer.json()
+                failed, after = found
+            time.sleep(policy.pause(failed, after))
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+
+class AsyncClient:
+    """`Client` for asyncio; its parameters and methods are the same."""
+
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout_s: float = 10.0, retries: int = 4,
+        patience_s: float = 60.0, **more: Any,
+    ) -> None:  # fmt: skip
+        self._url, self._retries, self._patience_s = url, retries, patience_s
+        self._http = httpx.AsyncClient(**_options(url, token, timeout_s, more))
+
+    async def predict(self, events: Sequence[Event], k: int | None = None) -> list[Tagged]:
+        """See `Client.predict`."""
+        return _tagged(await self._ask(_predicting(events, k)))
+
+    async def send(self, events: Sequence[Mapping[str, Any]]) -> int:
+        """See `Client.send`."""
+        return int((await self._ask(_Call("/v1/events", {"events": list(events)})))["accepted"])
+
+    async def teach(self, labels: Mapping[str, Sequence[str]]) -> int:
+        """See `Client.teach`."""
+        return int((await self._ask(_teaching(labels)))["accepted"])
+
+    async def _ask(self, call: _Call) -> Any:
+        policy = _Policy(self._retries, self._patience_s)
+        while True:
+            after = None
+            try:
+                answer = await self._http.post(call.path, json=call.body)
+            except httpx.TransportError as error:
+                failed = _unreached(error, self._url)
+            else:
+                found = _failure(answer)
+                if found is None:
+                    return answer.json()
+                failed, after = found
+            await asyncio.sleep(policy.pause(failed, after))
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        await self.close()
