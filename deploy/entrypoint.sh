@@ -8,6 +8,7 @@ NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-/tmp/braid-kernels}
 export NUMBA_CACHE_DIR
 unset BRAID_COMPILED
 if [ ! -e "$NUMBA_CACHE_DIR" ]; then
-    cp -R "$compiled" "$NUMBA_CACHE_DIR"
+    cp -R "$compiled" "$NUMBA_CACHE_DIR.$$"  # half a copy is never taken for a whole one
+    mv "$NUMBA_CACHE_DIR.$$" "$NUMBA_CACHE_DIR"
 fi
 exec braid "$@"

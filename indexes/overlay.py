@@ -88,7 +88,7 @@ class Overlay:
             self._places = Table(len(rows.ids))
             self._places.put(rows.ids, np.arange(len(rows.ids), dtype=np.int32))
         else:
-            self.delta = _adopted(delta)
+            self.delta = _adopted(delta, _room(0, width, lists, len(rows.ids)))
             pairs = np.empty((2, len(rows.ids) + self.used), np.int64)
             pairs = pairs[:, : _relink(delta, rows, pairs)]
             self._places = Table(pairs.shape[1])
@@ -179,9 +179,14 @@ def _room(size: int, width: int, lists: int, hidden: int) -> Delta:
     )  # fmt: skip
 
 
-def _adopted(delta: Delta) -> Delta:
+def _adopted(delta: Delta, empty: Delta) -> Delta:
     """Changes to go on with: kernels are compiled for arrays that can be written to."""
-    parts = delta._asdict()
+    parts, used = delta._asdict(), len(delta.ids)
+    for name, part in parts.items():
+        like = getattr(empty, name)
+        size = len(like) if name in ("head", "hidden") else used
+        if part.dtype != like.dtype or part.shape != (size, *like.shape[1:]):
+            raise ValueError(f"{name} of the changes is {part.dtype} {part.shape}")
     kept = {name: np.require(parts.pop(name), None, ["C", "W"]) for name in _WRITTEN}
     return Delta(**kept, **{name: part.copy() for name, part in parts.items()})
 

@@ -257,7 +257,7 @@ class Prototypes:
         given = {name: entry(state, name) for name in Means._fields}
         given["means"] = halves(given["means"], count, self._dimension)
         for name, part in given.items():
-            if len(part) != count or part.ndim > 1 + (name == "means"):
+            if part.ndim != 1 + (name == "means") or len(part) != count:
                 raise ValueError(f"snapshot has {part.shape} {name} for {count} labels")
         rows = room(self._enough(count), self._dimension)  # the next label is not to wait for it
         put(rows, slice(count), Means(**given), slice(count))

@@ -30,6 +30,6 @@ def warm() -> None:
             index.search(rows[:2], 2)
             index.frozen().search(rows[:2], 2)
             other = make(kind, _WIDTH)
-            other.restore(index.snapshot())
+            other.restore({name: np.array(part) for name, part in index.snapshot().items()})
             for each in (index, other):
                 each.close()

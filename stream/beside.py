@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,12 +13,20 @@ T = TypeVar("T")
 def beside(work: Callable[[], T], name: str) -> Future[T]:
     """Begin `work` in a thread of this name; what it raises comes with the result.
 
+    A process that ends does not wait for it.
+
     Examples
     --------
     >>> beside(lambda: 6 * 7, "sum").result()
     42
     """
-    pool = ThreadPoolExecutor(1, name)
-    begun = pool.submit(work)
-    pool.shutdown(wait=False)
+    begun: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            begun.set_result(work())
+        except BaseException as error:
+            begun.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
     return begun

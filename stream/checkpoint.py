@@ -130,7 +130,12 @@ class SnapshotStore:
             There are snapshots, but none is whole.
         """
         begun, self._begun = self._begun, None
-        return self._load() if begun is None else begun.result()
+        try:
+            return self._load() if begun is None else begun.result()
+        except SnapshotError:
+            if begun is None:
+                raise
+            return self._load()  # who wrote here before may have put newer ones in their place
 
     def _load(self) -> Snapshot | None:
         return _newest_whole(reversed(self._all()))

@@ -44,8 +44,10 @@ def run(
 
     Example: braid run --set kafka.group=news --set checkpoint.folder=/var/lib/braid
     """
+    from stream import logs
     from stream.checkpoint import opened
 
+    logs.to_stderr()
     settings = _settings(config, sets)
     store = opened(settings.checkpoint)
     if store is not None:
@@ -62,8 +64,10 @@ def serve(config: Config = None, sets: Sets = None) -> None:
 
     Example: braid serve --set checkpoint.folder=/var/lib/braid
     """
+    from stream import logs
     from stream.service import serve_snapshot
 
+    logs.to_stderr()
     sys.exit(serve_snapshot(_settings(config, sets)))
 
 

@@ -146,10 +146,20 @@ def _failure(answer: httpx.Response) -> tuple[ClientError, float | None] | None:
     return failed, float(after) if after.isdecimal() else None
 
 
+def _body(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        failed = ClientError(f"{answer.url} is not Braidstream: {answer.text[:80]!r}")
+        failed.retriable = False
+        raise failed from None
+
+
 def _unreached(error: httpx.TransportError, url: str) -> ClientError:
     """Only what cannot have been taken is asked again: an answer may have been lost."""
     failed = ClientError(f"{url} cannot be reached: {error or type(error).__name__}")
-    failed.retriable = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    never = httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout
+    failed.retriable = isinstance(error, never)
     return failed
 
 
@@ -219,7 +229,7 @@ class Client:
             else:
                 found = _failure(answer)
                 if found is None:
-                    return answer.json()
+                    return _body(answer)
                 failed, after = found
             time.sleep(policy.pause(failed, after))
 
@@ -270,7 +280,7 @@ class AsyncClient:
             else:
                 found = _failure(answer)
                 if found is None:
-                    return answer.json()
+                    return _body(answer)
                 failed, after = found
             await asyncio.sleep(policy.pause(failed, after))
 

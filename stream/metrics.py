@@ -28,6 +28,8 @@ class Metric:
     remedy: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = _SECONDS
+    values: tuple[str, ...] = ()
+    """Values of its label that are known before they happen; such a counter begins at 0."""
 
 
 CATALOGUE = (
@@ -38,6 +40,7 @@ CATALOGUE = (
         "Events taken from the source, by what was done with them.",
         "A rate of zero with lag above zero: look at the commit metrics, then at the log.",
         ("action",),
+        values=("predicted", "learnt"),
     ),
     Metric(
         "braid_dead_letters_total",
@@ -112,6 +115,7 @@ CATALOGUE = (
         "Transactions by outcome: committed, aborted, lease_lost.",
         "Aborts repeat: the log names the error; lease_lost is normal when members change.",
         ("outcome",),
+        values=("committed", "aborted", "lease_lost"),
     ),
     Metric(
         "braid_precision_at",
@@ -206,6 +210,7 @@ CATALOGUE = (
         "Late labels by outcome: joined, kept (their event has not come), dropped (room full).",
         "Dropped: labels come later than learn.waiting events; raise it.",
         ("outcome",),
+        values=("joined", "kept", "dropped"),
     ),
     Metric(
         "braid_snapshot_seconds",
@@ -228,6 +233,7 @@ CATALOGUE = (
         "Snapshots by outcome: written, failed.",
         "Failed: the log names the file; the stream goes on and restart takes longer.",
         ("outcome",),
+        values=("written", "failed"),
     ),
     Metric(
         "braid_view_age_seconds",
@@ -259,6 +265,7 @@ CATALOGUE = (
         "HTTP requests refused for their token: missing, unknown, or without the scope.",
         "unknown rises: somebody guesses, or a token in use was taken out of serve.tokens_file.",
         ("reason",),
+        values=("missing", "unknown", "scope"),
     ),
     Metric(
         "braid_http_queue_events",
@@ -288,7 +295,10 @@ class Metrics:
     def _make(self, metric: Metric) -> Counter | Gauge | Histogram:
         text = f"{metric.meaning} Unit: {metric.unit}."
         if metric.kind == "counter":
-            return Counter(metric.name, text, metric.labels, registry=self.registry)
+            made = Counter(metric.name, text, metric.labels, registry=self.registry)
+            for value in metric.values:
+                made.labels(value)
+            return made
         if metric.kind == "gauge":
             return Gauge(metric.name, text, metric.labels, registry=self.registry)
         return Histogram(

@@ -53,9 +53,9 @@ class Runner:
     Parameters
     ----------
     source, sink
-        Where records come from and go to; the runner closes both.
+        The runner closes both.
     store
-        Where snapshots are; None for none.
+        Of snapshots, or None.
     publisher
         Makes views for the endpoint.
     tick
@@ -65,7 +65,7 @@ class Runner:
     def __init__(
         self, settings: Settings, source: Source, sink: Sink, store: SnapshotStore | None,
         publisher: Publisher, metrics: Metrics, clock: Clock,
-        tick: Callable[[Runner], None] | None = None,
+        tick: Callable[[Runner], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.progress = Progress()
@@ -129,8 +129,10 @@ class Runner:
         Raises
         ------
         SnapshotError
-            None is whole, or a topic was made anew since.
+            None is whole, or a topic was made anew.
         """
+        if self._store is not None:
+            self._store.sweep()  # whoever wrote here before is fenced by now
         found = state.recover(self.settings, self._store) if ahead is None else ahead.result()
         if found is None:
             return False
@@ -187,8 +189,7 @@ class Runner:
         self._publisher.tell(self.problems())
         self._show()
         self._maintain()
-        if self._tick is not None:
-            self._tick(self)
+        self._tick(self)
 
     def _show(self, force: bool = False) -> None:
         """Let the endpoint see the model, where there is one: a view costs a copy."""
@@ -395,5 +396,5 @@ class Runner:
         metrics.set(
             "braid_index_labels", len(pipeline.retrieval.index) if pipeline.retrieval else 0
         )
-        for k in progress.hits:
+        for k in progress.hits if progress.weight else ():
             metrics.set("braid_precision_at", progress.precision(k), k=str(k))

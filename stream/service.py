@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import signal
 import sys
@@ -62,7 +61,6 @@ def serve_stream(
     settings: Settings, store: SnapshotStore | None, local: Local | None, seconds: float
 ) -> int:
     """Run until the stream ends, time is up, or a signal comes; the exit status."""
-    _log_to_stderr()
     stop = _stop_on_signals()
     require(settings.index)
     if local is not None:
@@ -116,7 +114,6 @@ def _run(
 
 def serve_snapshot(settings: Settings) -> int:
     """Answer from the newest snapshot until a signal comes; the exit status."""
-    _log_to_stderr()
     stop = _stop_on_signals()
     store = opened(settings.checkpoint)
     snapshot = store.load() if store else None
@@ -287,14 +284,3 @@ def _summary(runner: Runner, seconds: float) -> str:
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
-
-
-def _log_to_stderr() -> None:
-    faulthandler.enable()  # SIGABRT shows where every thread is
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
-    for chatty, level in {"kafka": logging.ERROR, "faiss": logging.WARNING}.items():
-        logging.getLogger(chatty).setLevel(level)

@@ -135,10 +135,7 @@ def recover(settings: Settings, store: SnapshotStore | None) -> Recovered | None
     SnapshotError
         None is whole.
     """
-    snapshot = None
-    if store is not None:
-        store.sweep()
-        snapshot = store.load()
+    snapshot = None if store is None else store.load()
     shared = settings.checkpoint.start_from
     if snapshot is None and shared is not None:
         snapshot = borrow(shared)

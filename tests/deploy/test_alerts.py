@@ -23,8 +23,7 @@ EVENTS = ('braid_events_total{action="learnt"}', f"0+6000{LONG}")
 REQUESTS = ('braid_http_requests_total{route="/v1/predict",status="200"}', f"0+600{LONG}")
 SCENES: dict[str, list[tuple[str, str]]] = {
     "BraidDown": [('up{job="braid"}', f"0{LONG}")],
-    "BraidStalled": [
-        ('braid_events_total{action="learnt"}', f"500+0{LONG}"),
+    "BraidStalled": [  # since its start: nothing was counted at all
         ("braid_lag_records", f"40+0{LONG}"),
     ],
     "BraidBehind": [EVENTS, ("braid_lag_records", f"9000+0{LONG}")],
@@ -33,8 +32,9 @@ SCENES: dict[str, list[tuple[str, str]]] = {
         EVENTS,
         ('braid_dead_letters_total{reason="not_json"}', f"0+200{LONG}"),
         ('braid_dead_letters_total{reason="no_id"}', f"0+200{LONG}"),
+        ('braid_events_total{action="predicted"}', f"0+6000{LONG}"),
     ],
-    "BraidCommitWaits": [EVENTS, ("braid_commit_waiting_seconds", f"0+6{LONG}")],
+    "BraidCommitWaits": [EVENTS, ("braid_commit_waiting_seconds", "0+0x37 20 28 0 0 0")],
     "BraidCommitsAborted": [EVENTS, ('braid_commits_total{outcome="aborted"}', f"0+1{LONG}")],
     "BraidSnapshotFailed": [EVENTS, ('braid_snapshots_total{outcome="failed"}', f"0+1{LONG}")],
     "BraidViewOld": [EVENTS, ("braid_view_age_seconds", f"30+0{LONG}")],

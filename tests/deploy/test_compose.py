@@ -34,6 +34,11 @@ def test_what_is_mounted_and_built_is_there() -> None:
         assert (PLACE / build["context"] / build["dockerfile"]).exists()
 
 
+def test_kafka_keeps_its_data_where_the_volume_is() -> None:
+    kafka = FILE["services"]["kafka"]
+    assert f"kafka:{kafka['environment']['KAFKA_LOG_DIRS']}" in kafka["volumes"]
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_settings_and_commands_are_known(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service = FILE["services"][name]

@@ -1,8 +1,8 @@
 """What the image does, without a container engine: another user, a root that nobody may write.
 
-The image's entry point starts the service in a mount namespace of its own, in which all is
-read-only but one small file system in memory. The user may read whatever there is, as it may in
-the image, where files are everybody's to read.
+The image's entry point starts the service in a mount namespace of its own, in which the root is
+read-only; there is one small file system in memory to write to. The user may read whatever there
+is, as it may in the image, where files are everybody's to read.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def may_isolate() -> bool:
     )
 
 
-pytestmark = pytest.mark.skipif(not may_isolate(), reason="needs root, for a mount namespace")
+isolating = pytest.mark.skipif(not may_isolate(), reason="needs root, for a mount namespace")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,7 @@ def isolated(command: list[str], folder: Path, **environ: str) -> subprocess.Com
     )  # fmt: skip
 
 
+@isolating
 def test_nothing_can_be_written(tmp_path: Path) -> None:
     tried = f"id -u; touch /here {ROOT}/here /tmp/here; touch $TMPDIR/here && echo one"
     found = isolated(["sh", "-c", tried], tmp_path / "writable")
@@ -76,6 +77,7 @@ def test_nothing_can_be_written(tmp_path: Path) -> None:
     assert found.stderr.count("touch: cannot touch") == 3
 
 
+@isolating
 def test_the_entry_point_runs_the_service(compiled: Path, tmp_path: Path) -> None:
     state = tmp_path / "writable" / "state"
     found = isolated(

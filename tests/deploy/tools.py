@@ -65,7 +65,7 @@ class Prometheus:
         """Whether it has scraped its target."""
         try:
             return any(one["value"][1] == "1" for one in self.ask("up"))
-        except httpx.HTTPError:
+        except (httpx.HTTPError, ValueError):  # while it starts it answers in words
             return False
 
     def close(self) -> None:

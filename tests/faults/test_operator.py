@@ -68,7 +68,6 @@ def test_a_topic_made_anew_is_refused_until_told_to_begin_again(
     create_topics(world.kafka, world.topics, partitions=1, replication=NODES)
     anew = f"topic {events} was deleted and made anew"
     until(lambda: f"{anew} since the snapshot" in world.said(NAME), lambda: None)  # started again
-    assert f"{anew};" in world.said(NAME)  # as it ran
     assert set(world.members[NAME].ends) == {1}
     world.members.pop(NAME).stop()
     shutil.rmtree(kept)

@@ -20,7 +20,7 @@ from stream.types import Record, TopicPartition
 
 STUCK_S = 2.0  # of asking for a partition that does not come; then it is not waited for
 FUTURE_MS = 60_000  # times further ahead count as that of the record before
-_LOOK_S = 0.1  # what lies between two calls counts as waiting for no longer than that
+LOOK_S = 0.1  # what lies between two calls counts as waiting for no longer than that
 
 
 @dataclass
@@ -50,7 +50,8 @@ class Merge:
     ----------
     hold_s
         Seconds that a record waits for older ones of partitions that are read to their end. What
-        lies between two calls counts for half of that at most: while nobody asks, nothing comes.
+        lies between two calls counts for half of that at most, and for no more than `LOOK_S`: while
+        nobody asks, nothing comes.
     """
 
     def __init__(self, hold_s: float) -> None:
@@ -58,7 +59,7 @@ class Merge:
         self._queues: dict[TopicPartition, _Queue] = {}
         self._asked_s: dict[TopicPartition, float] = {}
         """How long each partition that does not come has been asked for."""
-        self._look_s = min(_LOOK_S, hold_s / 2)
+        self._look_s = min(LOOK_S, hold_s / 2)
         self._last = self._asked = self._waited = 0.0
 
     def __len__(self) -> int:
@@ -139,6 +140,6 @@ class Merge:
 
     def _waited_for(self, fetching: Iterable[TopicPartition], now: float) -> bool:
         """Whether any of these partitions is still to be waited for."""
-        passed, self._asked = min(now - self._asked, _LOOK_S), now
+        passed, self._asked = min(now - self._asked, LOOK_S), now
         self._asked_s = {at: self._asked_s.get(at, 0.0) + passed for at in fetching}
         return any(seconds <= STUCK_S for seconds in self._asked_s.values())

@@ -16,7 +16,7 @@ from stream.errors import RetentionGap, SourceError
 from stream.source.base import MADE_ANEW
 from stream.source.kafka import client
 from stream.source.kafka.faults import denied, translate
-from stream.source.kafka.merge import Merge
+from stream.source.kafka.merge import LOOK_S, Merge
 from stream.types import Record, TopicPartition
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class Reader:
         end = clock.monotonic() + timeout_s
         while True:
             left = max(0.0, end - clock.monotonic())
-            wait = min(left, self._settings.merge_ms / 4_000) if len(merge) else left
+            wait = min(left, LOOK_S, self._settings.merge_ms / 4_000) if len(merge) else left
             for at, records in self._fetch(most, 0.0 if len(merge) > most else wait):
                 merge.put(at, records, clock.monotonic(), int(clock.now() * 1_000))
             taken = merge.take(most, clock.monotonic(), others, self._at_end)
