@@ -72,6 +72,8 @@ class Serve(Section):
     come while something is are answered together anyway."""
     queue: int = Field(1_024, ge=1)
     """Events waiting at most; above it requests get 429."""
+    in_flight: int = Field(256, ge=1)
+    """Requests to `/v1` and `/v2` under way at most; above it they get 429 before they are read."""
     deadline_ms: int = Field(2_000, ge=1)
     """Milliseconds until a waiting request gets 429."""
     body_bytes: int = Field(8_000_000, ge=1_000)
@@ -85,6 +87,8 @@ class Serve(Section):
     process: bool = False
     """Whether the endpoint runs in a process of its own, beside the pipeline's, so that learning
     does not keep requests waiting."""
+    nice: int = Field(5, ge=0, le=19)
+    """By how much a process of its own yields to the pipeline where there are too few cores."""
     view_s: float = Field(0.25, gt=0, le=60)
     """Seconds between views of the model at most often."""
 

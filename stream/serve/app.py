@@ -20,6 +20,7 @@ from stream.serve.observe import Observe
 from stream.serve.openapi import document
 from stream.serve.problems import install
 from stream.serve.reads import reads
+from stream.serve.shed import Shed
 from stream.serve.view import Inlet, ViewSource
 from stream.serve.work import predictor, sender
 from stream.serve.writes import Predicting, Sending, writes
@@ -105,6 +106,7 @@ def create_app(
         _log.warning("anyone who reaches %s may ask and teach: set serve.tokens_file", serve.host)
     if serve.tokens_file is not None:
         app.add_middleware(Guard, keys=Keys(serve.tokens_file, clock), metrics=metrics)
+    app.add_middleware(Shed, most=serve.in_flight)
     app.add_middleware(Observe, metrics=metrics, clock=clock)
     decoder = Decoder(settings, metrics, clock)
     app.include_router(

@@ -1,4 +1,4 @@
-"""A connection whose requests must begin in time: their heads may not drip for ever.
+"""A connection whose requests must begin in time and briefly: heads neither drip nor swell.
 
 Of a body `stream.serve.limits` sees to that, and of idle connections uvicorn; this is what lies
 between, from the opening of a connection, or the first byte after an answer, to the end of a head.
@@ -11,6 +11,9 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+MOST_HEAD = 65_536
+"""Bytes of a head; httptools has no limit of its own."""
+
 
 def punctual(seconds: float) -> type[asyncio.Protocol]:
     """Make uvicorn's protocol with a limit on the time that a request's head takes."""
@@ -19,6 +22,7 @@ def punctual(seconds: float) -> type[asyncio.Protocol]:
         def __init__(self, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
             self._late: asyncio.TimerHandle | None = None
+            self._head = 0
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
@@ -27,7 +31,13 @@ def punctual(seconds: float) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             self._watch()
             super().data_received(data)
-            if self._answering() and self._late is not None:
+            if not self._answering():
+                self._head += len(data)
+                if self._head > MOST_HEAD:
+                    self._cut()
+                return
+            self._head = 0
+            if self._late is not None:
                 self._late.cancel()
                 self._late = None
 

@@ -81,7 +81,7 @@ class EndpointServer:
             access_log=False,
             lifespan="on",
             ws="none",
-            loop="asyncio",
+            loop="uvloop",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
             ssl_certfile=certfile,

@@ -43,6 +43,7 @@ def main() -> None:
     order = orjson.loads(sys.stdin.buffer.readline())
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings, folder = Settings.model_validate(order["settings"]), Path(order["folder"])
+    os.nice(settings.serve.nice)  # the stream goes on at its pace, whatever comes by HTTP
     views = SharedViews(settings, folder)
     _warm(views)
     views.follow()

@@ -4,7 +4,8 @@
 
 Latency counts from the moment for which a request was scheduled, so that neither a server that
 stalls nor this process being late goes unseen. Prints one line of JSON: milliseconds, in order,
-of each request (`ms`) and of how late it left (`late_ms`), which is this process's own share.
+of each request (`ms`) and of how late it left (`late_ms`), which is this process's own share,
+and the places of those that had another answer than 200, or none (`refused`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from stream.source.synthetic import Vast, VastStream
 
 _FAR = 50_000_000  # events that no learner of this run has come to
 _IDLE_S = 3.0  # a server may close a connection that was idle for five
+_PATIENCE_S = 30.0
 Pipe = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -53,20 +55,25 @@ async def ask(pipe: Pipe, request: bytes) -> bool:
 
 
 async def load(address: str, rate: float, sent: list[bytes]) -> dict[str, object]:
-    """Milliseconds of each request by its place, and how many had another answer than 200."""
+    """Milliseconds of each request by its place, and which had another answer than 200, or none."""
     where = urlsplit(address)
     free: list[tuple[Pipe, float]] = []
     took, late = [0.0] * len(sent), [0.0] * len(sent)
-    refused = 0
+    refused: list[int] = []
 
     async def one(at: int, scheduled: float) -> None:
-        nonlocal refused
         pipe, used = free.pop() if free else (None, 0.0)
         if pipe is None or time.monotonic() - used > _IDLE_S:
             pipe = await asyncio.open_connection(where.hostname, where.port)
         late[at] = 1e3 * (time.monotonic() - scheduled)
-        refused += not await ask(pipe, sent[at])
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                fine = await ask(pipe, sent[at])
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            fine = False
         took[at] = 1e3 * (time.monotonic() - scheduled)
+        if not fine:
+            refused.append(at)
         free.append((pipe, time.monotonic()))
 
     begun = time.monotonic() + 0.1

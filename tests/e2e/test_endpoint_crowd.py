@@ -143,6 +143,18 @@ def test_above_the_queue_requests_are_told_to_come_again() -> None:
         assert [one.result().status_code for one in (held, queued, last)] == [200, 200, 200]
 
 
+def test_above_the_number_under_way_requests_are_not_even_read() -> None:
+    with crowd("serve.in_flight=2") as made:
+        held = shut(made)
+        queued = made.ask({"events": [{"text": "a"}]})
+        until(lambda: waiting(made) == 1)
+        assert "2 requests" in overloaded(made.ask({"events": "no list"}).result()).detail
+        assert made.client.get("/readyz").status_code != 429  # the operator still sees in
+        made.view.open.set()
+        assert [held.result().status_code, queued.result().status_code] == [200, 200]
+        assert made.ask({"events": [{"text": "b"}]}).result().is_success
+
+
 def test_a_request_larger_than_the_queue_is_wrong_rather_than_early() -> None:
     with crowd("serve.queue=3") as made:
         response = made.ask({"events": [{"text": "x"}] * 4}).result()

@@ -212,6 +212,24 @@ def test_a_head_that_drips_is_cut_off() -> None:
         server.stop()
 
 
+def test_a_head_that_swells_is_cut_off() -> None:
+    app = create_app(load(environ={}), SimpleNamespace(), None, Metrics())
+    server = EndpointServer(app, "127.0.0.1", 0)
+    url = httpx.URL(server.start())
+    try:
+        with (
+            socket.create_connection((url.host, url.port), timeout=60) as raw,
+            suppress(ConnectionError),
+        ):
+            raw.sendall(b"GET /livez HTTP/1.1\r\n")
+            for n in range(4_000):
+                raw.sendall(b"X-%d: " % n + b"x" * 1_000 + b"\r\n")
+            raw.sendall(b"\r\n")
+            assert not raw.recv(4_096)
+    finally:
+        server.stop()
+
+
 def test_a_body_in_chunks_is_read_whole(client: httpx.Client) -> None:
     response = client.post(
         "/v1/predict",

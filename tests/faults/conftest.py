@@ -63,16 +63,6 @@ class Ledger:
 
 LEDGER = Ledger()
 
-# The harness's own clients lose their connections all the time; kafka-python 3.0.12 leaves one to
-# the collector now and then.
-LEFT = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-
-
-@pytest.fixture(scope="session")
-def ledger() -> Ledger:
-    """The one of this session."""
-    return LEDGER
-
 
 @pytest.fixture
 def made(launcher: ModuleType, tmp_path: Path) -> Iterator[Callable[..., World]]:

@@ -14,7 +14,7 @@ import pytest
 
 from stream.pipeline import Pipeline
 from tests.faults.agree import agreement, models
-from tests.faults.conftest import LEFT, Ledger
+from tests.faults.conftest import Ledger
 from tests.faults.faults import (
     BROKEN,
     JOINS,
@@ -26,7 +26,7 @@ from tests.faults.faults import (
 from tests.faults.tour import SETTINGS, until
 from tests.faults.world import World, free_ports, ready
 
-pytestmark = [LEFT, pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(3_600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(3_600)]
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
 EACH_S = 4.0

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from stream.config import Kafka, Topics
-from tests.faults.conftest import LEFT, Ledger
+from tests.faults.conftest import Ledger
 from tests.faults.crash import STEPS
 from tests.faults.tour import Tour, whole
 
-pytestmark = [LEFT, pytest.mark.kafka, pytest.mark.timeout(1_800)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1_800)]
 
 SMOKE = [
     ("commit: all arrived", 2),

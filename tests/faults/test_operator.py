@@ -15,12 +15,11 @@ from kafka.errors import NoError
 from stream.source.kafka import create_topics
 from tests.faults.account import committed
 from tests.faults.agree import models
-from tests.faults.conftest import LEFT
 from tests.faults.test_cluster import SIZES
 from tests.faults.tour import until
 from tests.faults.world import NODES, World
 
-pytestmark = [LEFT, pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.kafka, pytest.mark.faults, pytest.mark.timeout(900)]
 
 BACK = 60
 NAME = "member-0"
