@@ -22,7 +22,7 @@ MINUTES ?= 20
 CASES ?= 20000
 ARGS ?=
 
-.PHONY: help setup demo test test-faults soak fuzz audit check lock kafka bench-quality bench-parts bench-scale bench-index bench-gpu clean
+.PHONY: help setup demo test test-faults soak fuzz audit check lock openapi kafka screenshots bench-quality bench-parts bench-scale bench-index bench-gpu clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,12 +80,18 @@ fuzz: $(READY)  ## cases against the codec and the OpenAPI file (CASES=20000)
 soak: $(READY)  ## load, faults and rebalances, and the memory at the end (MINUTES=20)
 	$(PY) -m tests.faults.soak --minutes $(MINUTES) $(ARGS)
 
+openapi: $(READY)  ## write deploy/openapi.json
+	$(PY) deploy/openapi.py
+
 lock: $(READY)  ## compile requirements.txt from pyproject.toml
 	$(UV) pip compile -q pyproject.toml --all-extras --generate-hashes --no-emit-index-url \
 	  --no-annotate --no-header --upgrade -o requirements.txt
 
 kafka: $(READY)  ## a Kafka broker from its own jars, on port 9092, until Ctrl-C
 	$(PY) deploy/kafka/launcher.py --port 9092 $(ARGS)
+
+screenshots: $(READY)  ## the live page in four states, desktop and phone, to deploy/screenshots
+	$(PY) -m tests.screenshots $(ARGS)
 
 bench-quality: $(READY)  ## accuracy on the evaluation folders, kept (DATA=../shared/data)
 	$(PY) tests/bench/bench_quality.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) \

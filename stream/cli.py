@@ -47,8 +47,8 @@ def run(
     from stream import logs
     from stream.checkpoint import opened
 
-    logs.to_stderr()
     settings = _settings(config, sets)
+    logs.to_stderr(settings.log)
     store = opened(settings.checkpoint)
     if store is not None:
         store.begin()  # it is read beside the imports and the loading of the kernels
@@ -67,8 +67,9 @@ def serve(config: Config = None, sets: Sets = None) -> None:
     from stream import logs
     from stream.service import serve_snapshot
 
-    logs.to_stderr()
-    sys.exit(serve_snapshot(_settings(config, sets)))
+    settings = _settings(config, sets)
+    logs.to_stderr(settings.log)
+    sys.exit(serve_snapshot(settings))
 
 
 @app.command()

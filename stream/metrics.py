@@ -5,10 +5,12 @@ No label id, partition id or event id is ever a metric label: their number is un
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import Metric as Family
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -312,6 +314,11 @@ class Metrics:
             for name, made in self._made.items()
             if name.startswith(_HTTP) == http
         )
+
+    def families(self, names: Iterable[str]) -> Iterator[Family]:
+        """What these metrics hold now."""
+        for name in names:
+            yield from self._made[name].collect()
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""

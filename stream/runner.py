@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from stream import memory, state
+from stream import gauges, logs, state
 from stream.brake import Brake
 from stream.checkpoint import SnapshotStore
 from stream.clock import Clock
@@ -28,12 +28,14 @@ from stream.codec import Codec
 from stream.commits import Committer, Job
 from stream.config import Settings
 from stream.errors import InvalidRecord, SnapshotError, SourceError, Unavailable
+from stream.letters import LetterLog
 from stream.metrics import Metrics
 from stream.pipeline import Item, Pipeline
 from stream.progress import Progress
 from stream.sink import Encoder
 from stream.source.base import MADE_ANEW, Lease, Outgoing, Sink, Source
 from stream.source.offsets import Duty, Ledger
+from stream.traces import Traces
 from stream.types import DeadLetter, Description, Record
 from stream.views import Publisher
 
@@ -60,12 +62,14 @@ class Runner:
         Makes views for the endpoint.
     tick
         Called after every micro-batch, for progress lines.
+    traces
+        Where predictions leave spans, if anywhere.
     """
 
     def __init__(
         self, settings: Settings, source: Source, sink: Sink, store: SnapshotStore | None,
         publisher: Publisher, metrics: Metrics, clock: Clock,
-        tick: Callable[[Runner], None] = lambda _: None,
+        tick: Callable[[Runner], None] = lambda _: None, traces: Traces | None = None,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.progress = Progress()
@@ -79,10 +83,11 @@ class Runner:
         self._codec = Codec(
             settings.limits, lambda n: metrics.count("braid_unknown_fields_total", n)
         )
-        self._encoder = Encoder(settings.topics)
+        self._encoder = Encoder(settings.topics, traces)
         self._ledger = Ledger({})
         self._lease: Lease | None = None
         self._brake = Brake(settings.dead_letters)
+        self._letters = LetterLog(clock)
         self._not_snapped = ""
         self._untold: deque[DeadLetter] = deque(maxlen=_UNTOLD)
         self._hang_s = settings.kafka.poll_interval_ms / 1_000
@@ -284,9 +289,11 @@ class Runner:
                 places.append(place)
             except InvalidRecord as error:
                 letters.append(DeadLetter(record, error.reason, error.detail))
-        start = self._clock.monotonic()
+        began, start = self._clock.now(), self._clock.monotonic()
         outcome = self.pipeline.step(items)
-        self._metrics.observe("braid_step_seconds", self._clock.monotonic() - start)
+        took = self._clock.monotonic() - start
+        self._metrics.observe("braid_step_seconds", took)
+        logs.Lines.position = self.pipeline.model.position
         letters += [
             DeadLetter(records[places[at]], failure.reason, failure.detail)
             for at, failure in outcome.failures.items()
@@ -298,6 +305,7 @@ class Runner:
         letters = [one for one in letters if id(one.record) in ours]
         counted = [one for one, duty in each if duty.publish or id(one) in nobodys]
         self._hold(counted, letters + told)
+        self._letters.note(letters + told)
         self.progress.score(items, outcome)
         teller = self._teller()
         self.progress.count(items, outcome, letters + (told if teller else []), self._metrics)
@@ -308,7 +316,7 @@ class Runner:
         news += [self._encoder.drift(event) for event in outcome.drift if teller]
         if commit and self._lease is not None:
             made = [(one, records[places[at]]) for at, one in outcome.predictions.items()]
-            out = [self._encoder.prediction(one, record) for one, record in made]
+            out = [self._encoder.prediction(one, record, began, took) for one, record in made]
             out += [self._encoder.dead_letter(letter) for letter in letters]
             self._committer.submit(Job(out + news, commit, self._lease))
         elif not self._settled():
@@ -380,21 +388,7 @@ class Runner:
         if now < self._next_metrics and not force:
             return
         self._next_metrics = now + _METRICS_S
-        pipeline, metrics, progress = self.pipeline, self._metrics, self.progress
-        model = pipeline.model
-        metrics.set("braid_lag_records", self.lag)
-        metrics.set("braid_commit_waiting_seconds", self._committer.waiting_s)
-        metrics.set("braid_held_partitions", len(self._brake.held))
-        metrics.set("braid_position_events", model.position)
-        metrics.set("braid_labels", len(model.labels) - len(model.labels.retired))
-        metrics.set("braid_refused_labels", model.refused)
-        metrics.set("braid_partitions", model.partitioner.leaves)
-        metrics.set("braid_waiting_events", pipeline.room.events, what="events")
-        metrics.set("braid_waiting_events", pipeline.room.labels, what="labels")
-        for what, entries in memory.evicted(pipeline).items():
-            metrics.set("braid_evicted", entries, what=what)
-        metrics.set(
-            "braid_index_labels", len(pipeline.retrieval.index) if pipeline.retrieval else 0
-        )
-        for k in progress.hits if progress.weight else ():
-            metrics.set("braid_precision_at", progress.precision(k), k=str(k))
+        self._metrics.set("braid_lag_records", self.lag)
+        self._metrics.set("braid_commit_waiting_seconds", self._committer.waiting_s)
+        self._metrics.set("braid_held_partitions", len(self._brake.held))
+        gauges.show(self.pipeline, self.progress, self._metrics)

@@ -34,6 +34,7 @@ from stream.source.base import Sink, Source
 from stream.source.folder import Folder
 from stream.source.local import LocalSource, jsonl
 from stream.source.synthetic import Planted, SyntheticStream, Vast, VastStream
+from stream.traces import Traces
 from stream.views import Publisher
 
 if TYPE_CHECKING:
@@ -85,13 +86,16 @@ def _run(
     metrics = publisher.metrics
     source, sink, inlet = _kafka(settings) if local is None else _local(settings, local)
     line = _Line()
-    runner = Runner(settings, source, sink, store, publisher, metrics, SystemClock(), line.tick)
+    traces = Traces(settings.traces) if settings.traces.endpoint else None
+    runner = Runner(
+        settings, source, sink, store, publisher, metrics, SystemClock(), line.tick, traces
+    )
     if runner.restore(ahead):
         _say(f"braid: going on from a snapshot at position {runner.pipeline.model.position:,}")
     server = None
     if settings.serve.enabled:
         publisher.refresh(runner.pipeline, 0, force=True)
-        server = _endpoint(settings, publisher, inlet, metrics)
+        server = _endpoint(settings, publisher, inlet, metrics, traces)
     if seconds:
         timer = threading.Timer(seconds, stop.set)
         timer.daemon = True
@@ -105,6 +109,8 @@ def _run(
             server.stop()
         if hasattr(inlet, "close"):
             inlet.close()
+        if traces is not None:
+            traces.close()
     _say(_summary(runner, time.monotonic() - begun))
     problems = runner.problems() if local is not None else []  # it ended by itself
     for problem in problems:
@@ -125,9 +131,12 @@ def serve_snapshot(settings: Settings) -> int:
     clock, metrics = SystemClock(), Metrics()
     publisher = Publisher(settings.serve.view_s, clock, metrics)
     publisher.refresh(state.revive(settings, snapshot), 0, force=True)
-    server = _endpoint(settings, publisher, None, metrics)
+    traces = Traces(settings.traces) if settings.traces.endpoint else None
+    server = _endpoint(settings, publisher, None, metrics, traces)
     stop.wait()
     server.stop()
+    if traces is not None:
+        traces.close()
     return 0
 
 
@@ -141,7 +150,7 @@ def _kafka(settings: Settings) -> tuple[Source, Sink, Any]:
         sink = KafkaSink(settings.kafka)
         undo.callback(sink.close)
         apart = settings.serve.enabled and settings.serve.process
-        inlet = None if apart else KafkaInlet(settings.kafka, settings.topics.events)
+        inlet = None if apart else KafkaInlet(settings.kafka, settings.topics)
         undo.pop_all()
     return source, sink, inlet
 
@@ -164,7 +173,7 @@ def _vast(local: Local) -> int:
 
 
 def _local(settings: Settings, local: Local) -> tuple[Source, Sink, Any]:
-    topic = settings.topics.events
+    topic = settings.topics
     path = Path(local.source)
     if labels := _vast(local):
         vast = VastStream(Vast(labels, remix=10_000, tour=True, seed=settings.learn.seed))
@@ -186,7 +195,7 @@ def _local(settings: Settings, local: Local) -> tuple[Source, Sink, Any]:
 
 
 def _endpoint(
-    settings: Settings, publisher: Publisher, inlet: Any, metrics: Metrics
+    settings: Settings, publisher: Publisher, inlet: Any, metrics: Metrics, traces: Traces | None
 ) -> EndpointServer | EndpointProcess:
     if isinstance(publisher, SharedPublisher):
         from stream.shared.process import EndpointProcess
@@ -197,7 +206,7 @@ def _endpoint(
     from stream.serve.app import create_app
     from stream.serve.server import EndpointServer
 
-    app = create_app(settings, publisher, inlet, metrics)
+    app = create_app(settings, publisher, inlet, metrics, traces=traces)
     serve = settings.serve
     server = EndpointServer(
         app, serve.host, serve.port, serve.tls_certfile, serve.tls_keyfile, serve.head_s

@@ -12,19 +12,23 @@ import orjson
 from stream.config import Topics
 from stream.errors import SettingError, SourceError
 from stream.source.base import Lease, Outgoing
+from stream.traces import Headers, Traces, carried
 from stream.types import DeadLetter, DriftEvent, Prediction, Record, TopicPartition
 
 _OPTION = orjson.OPT_SERIALIZE_NUMPY  # evidence may hold numpy's numbers
 
 
 class Encoder:
-    """Makes records for the topics of `topics`."""
+    """Makes records for the topics of `topics`; predictions go on with their event's trace."""
 
-    def __init__(self, topics: Topics) -> None:
+    def __init__(self, topics: Topics, traces: Traces | None = None) -> None:
         self._topics = topics
+        self._traces = traces
 
-    def prediction(self, made: Prediction, record: Record) -> Outgoing:
-        """A prediction, keyed by event id."""
+    def prediction(
+        self, made: Prediction, record: Record, began_s: float = 0.0, took_s: float = 0.0
+    ) -> Outgoing:
+        """A prediction, keyed by event id, made when and in how many seconds."""
         body = {
             "id": made.id,
             "top": [{"label": one.label, "score": one.score} for one in made.top],
@@ -37,7 +41,12 @@ class Encoder:
                 "offset": record.offset,
             },
         }
-        return Outgoing(self._topics.predictions, made.id.encode(), orjson.dumps(body))
+        headers: Headers = ()
+        if self._traces is not None:
+            headers = self._traces.predicted(made, record, began_s, began_s + took_s)
+        elif record.headers:
+            headers = carried(record)
+        return Outgoing(self._topics.predictions, made.id.encode(), orjson.dumps(body), headers)
 
     def drift(self, event: DriftEvent) -> Outgoing:
         """A drift event, keyed by its scope."""

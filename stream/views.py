@@ -7,6 +7,7 @@ is shared too, and answers from its newest state: ids that a view does not know 
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections import deque
@@ -17,18 +18,24 @@ import numpy as np
 
 from stream.clock import Clock
 from stream.errors import InvalidRecord, NotReady
-from stream.features import Featurizer, batch
-from stream.learn.model import Frozen, Near
+from stream.features import Featurizer, Rows, batch
+from stream.learn.model import Frozen, Near, nothing_near
+from stream.learn.partitions.links import Links, links
+from stream.learn.ranking import only
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline, prediction
 from stream.retrieval import FrozenRetrieval, Retrieval, pays
-from stream.serve.view import LabelInfo, PartitionInfo
+from stream.serve.hierarchy import Hierarchy
+from stream.serve.view import Exemplar, Explanation, LabelInfo, PartitionInfo, Reasons, TreeNode
 from stream.types import DriftEvent, Example, Prediction
 
 _HISTORY = 1_000
 _SHARE = 0.1  # of the pipeline's time that making views may take
 _LONGEST_S = 0.75  # between views; a new label is to be seen within a second
 _SHOWN = 20
+_EXEMPLARS = 5
+_LINKED_S = 5.0  # between looks at how partitions are linked
+_LINKED_SHARE = 0.01  # of the pipeline's time that they may take
 
 
 class ModelView:
@@ -38,7 +45,7 @@ class ModelView:
         self, featurizer: dict[str, Any], retrieval: Retrieval | FrozenRetrieval | None,
         frozen: Frozen,
         history: Callable[[], Sequence[DriftEvent]], lag: Callable[[], int],
-        index: dict[str, Any], lock: threading.Lock | None = None,
+        index: dict[str, Any], hierarchy: Hierarchy, lock: threading.Lock | None = None,
     ) -> None:  # fmt: skip
         self._frozen = frozen
         self._featurizer = Featurizer()
@@ -47,6 +54,7 @@ class ModelView:
         self._history = history
         self._lag = lag
         self._index = index
+        self._hierarchy = hierarchy
         self._lock = threading.Lock() if lock is None else lock
 
     @property
@@ -59,8 +67,53 @@ class ModelView:
         """Whether events are vectors."""
         return bool(self._featurizer.length)
 
-    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
-        """Tag each example with its k likeliest labels."""
+    def predict(
+        self, examples: Sequence[Example], k: int, among: Sequence[str] = ()
+    ) -> list[Prediction]:
+        """Tag each example with its k likeliest labels, `among` known ones where given."""
+        rows = self._rows(examples)
+        if rows is None:
+            return [Prediction(one.id, (), (), self.position) for one in examples]
+        slots = self._slots(among)
+        with self._lock:  # the frozen learner has one scratch
+            scores = self._frozen.predict(rows, self._near(rows, slots))
+        if among:
+            scores = only(scores, slots)
+        return [
+            prediction(self._frozen.labels, self.position, scores, at, example.id, k)
+            for at, example in enumerate(examples)
+        ]
+
+    def explain(self, example: Example, labels: Sequence[str]) -> Explanation:
+        """Why labels got their scores; those that were not scored are left out."""
+        row = self._rows([example])
+        if row is None:
+            return Explanation((), ())
+        slots, names = self._slots(labels), self._frozen.labels.names
+        with self._lock:
+            why = self._frozen.why(row, self._near(row, slots), slots, _EXEMPLARS)
+        return Explanation(
+            tuple(
+                Reasons(
+                    names[one.slot], 1.0 / (1.0 + math.exp(-one.log_odds)), one.log_odds,
+                    one.leaf, one.by_index, one.parts,
+                )
+                for one in why.labels
+            ),
+            tuple(
+                Exemplar(similarity, ago, tuple(names[slot] for slot in found))
+                for similarity, ago, found in why.exemplars
+            ),
+        )  # fmt: skip
+
+    def _slots(self, names: Sequence[str]) -> list[int]:
+        """Slots of those labels that this view knows and that are not retired."""
+        found = [self._frozen.labels.slot(name) for name in names]
+        known, retired = self._frozen.known, self._frozen.retired
+        return [slot for slot in found if slot is not None and slot < known and slot not in retired]
+
+    def _rows(self, examples: Sequence[Example]) -> Rows | None:
+        """Rows of examples; None while no such one was ever learnt."""
         featurizer = Featurizer()
         featurizer.load(self._featurizer.state())
         for example in examples:
@@ -69,19 +122,19 @@ class ModelView:
             featurizer.check(example)
         rows = batch([featurizer.row(example) for example in examples])
         if not self._frozen.known or rows.width != self._frozen.learner.width:
-            # Nothing was learnt yet, so that the learner for such rows is still to be made.
-            return [Prediction(one.id, (), (), self.position) for one in examples]
-        with self._lock:  # the frozen learner has one scratch
-            near: Near | None = None
-            embedded = self._frozen.embed(rows)
-            retrieval, worth = self._retrieval, self._frozen.index_worth
-            if embedded is not None and retrieval is not None and pays(retrieval.settings, worth):
-                near = retrieval.near(embedded, self._frozen.labels)
-            scores = self._frozen.predict(rows, near)
-        return [
-            prediction(self._frozen.labels, self.position, scores, at, example.id, k)
-            for at, example in enumerate(examples)
-        ]
+            return None  # the learner for such rows is still to be made
+        return rows
+
+    def _near(self, rows: Rows, more: Sequence[int]) -> Near | None:
+        """What the index finds, where it is asked, and `more` labels to look at; under the lock."""
+        near: Near | None = None
+        embedded = self._frozen.embed(rows)
+        retrieval, worth = self._retrieval, self._frozen.index_worth
+        if embedded is not None and retrieval is not None and pays(retrieval.settings, worth):
+            near = retrieval.near(embedded, self._frozen.labels)
+        if not more or embedded is None:
+            return near
+        return (nothing_near(len(rows)) if near is None else near).joined(more)
 
     def label(self, name: str) -> LabelInfo | None:
         """One label, or None when it was never seen."""
@@ -116,6 +169,16 @@ class ModelView:
                 events = float(frozen.counts[members].sum())
                 found.append(PartitionInfo(int(leaf_of[members[0]]), len(members), events, names))
         return sorted(found, key=lambda info: (-info.size, info.id))
+
+    def accuracies(self) -> dict[int, float]:
+        """Share of each partition's labels that were found of late; see `stream.learn.drift`."""
+        losses = self._frozen.losses
+        known = np.flatnonzero(~np.isnan(losses))
+        return {int(leaf): 1.0 - float(losses[leaf]) for leaf in known}
+
+    def tree(self, most: int) -> list[TreeNode]:
+        """At most `most` nodes of the label hierarchy, the largest first, each after its parent."""
+        return self._hierarchy.nodes(self.partitions(), most)
 
     def drift(self) -> Sequence[DriftEvent]:
         """The latest drift events, newest last."""
@@ -165,6 +228,8 @@ class Publisher:
         """Memory of a view that no request holds any more."""
         self._made = 0.0
         self._due = 0.0
+        self._linked_due = float("-inf")
+        self._hierarchy = Hierarchy()
         self._position = -1
         self._stale = True
         self._changed = False
@@ -205,6 +270,8 @@ class Publisher:
 
     def _make(self, pipeline: Pipeline) -> bool:
         """Make a view; False where it has to wait."""
+        if (found_links := self._linked(pipeline)) is not None:
+            self._hierarchy = Hierarchy(found_links)
         room = self._spare.pop() if self._spare else None
         frozen = pipeline.model.freeze(room)
         history, retrieval = list(self._history), pipeline.retrieval
@@ -213,10 +280,20 @@ class Publisher:
             found = retrieval.frozen()
         self._view = ModelView(
             pipeline.featurizer.state(), found, frozen, lambda: history, self.lag,
-            about_index(pipeline.retrieval),
+            about_index(pipeline.retrieval), self._hierarchy,
         )  # fmt: skip
         weakref.finalize(self._view, self._spare.append, frozen)
         return True
+
+    def _linked(self, pipeline: Pipeline) -> Links | None:
+        """How the partitions are linked, where it is time to look again."""
+        begun = self._clock.monotonic()
+        if begun < self._linked_due:
+            return None
+        found = links(pipeline.model.partitioner)
+        took = self._clock.monotonic() - begun
+        self._linked_due = begun + max(_LINKED_S, took / _LINKED_SHARE)
+        return found
 
     def close(self) -> None:
         """Nothing to give back."""

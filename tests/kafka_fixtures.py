@@ -21,21 +21,13 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import kafka as _kafka  # noqa: F401
 
-# The client leaves a socket that could not connect to the garbage collector. Such a socket, and
-# no other, is bound to no address and has no peer.
-_NEVER_CONNECTED = r"unclosed <socket.*laddr=\('0\.0\.0\.0', \d+\)>"
-
 _LAUNCHER = Path(__file__).resolve().parent.parent / "deploy" / "kafka" / "launcher.py"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("filterwarnings", f"ignore:{_NEVER_CONNECTED}:ResourceWarning")
 
 
 def pytest_sessionfinish() -> None:
     """Collect now: what is left to pytest's own last collection is judged without our filter."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", _NEVER_CONNECTED, ResourceWarning)
+        warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
         gc.collect()
 
 

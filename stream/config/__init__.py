@@ -9,8 +9,9 @@ from stream.config.cluster import Kafka, Topics
 from stream.config.learning import EXPERTS, EXTREME_PARTS, PARTS, Index, Learn, Objective
 from stream.config.load import Settings, load, names
 from stream.config.service import Checkpoint, DeadLetters, Limits, Run, Serve
+from stream.config.telling import Log, Traces
 
 __all__ = [
     "EXPERTS", "EXTREME_PARTS", "PARTS", "Checkpoint", "DeadLetters", "Index", "Kafka", "Learn",
-    "Limits", "Objective", "Run", "Serve", "Settings", "Topics", "load", "names",
+    "Limits", "Log", "Objective", "Run", "Serve", "Settings", "Topics", "Traces", "load", "names",
 ]  # fmt: skip

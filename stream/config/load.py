@@ -16,6 +16,7 @@ from stream.config.cluster import Kafka, Topics
 from stream.config.learning import Index, Learn
 from stream.config.section import Section
 from stream.config.service import Checkpoint, DeadLetters, Limits, Run, Serve
+from stream.config.telling import Log, Traces
 from stream.errors import SettingError
 
 PREFIX = "BRAID_"
@@ -35,6 +36,8 @@ class Settings(Section):
     checkpoint: Checkpoint = Checkpoint()
     serve: Serve = Serve()
     run: Run = Run()
+    log: Log = Log()
+    traces: Traces = Traces()
 
 
 def names() -> list[str]:

@@ -89,6 +89,8 @@ class Serve(Section):
     does not keep requests waiting."""
     nice: int = Field(5, ge=0, le=19)
     """By how much a process of its own yields to the pipeline where there are too few cores."""
+    page: bool = True
+    """Whether a browser that opens `/` gets the live page."""
     view_s: float = Field(0.25, gt=0, le=60)
     """Seconds between views of the model at most often."""
 

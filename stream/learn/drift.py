@@ -113,6 +113,13 @@ class DriftBank:
             return float("nan")
         return float(self.state.sum[at] / self.state.width[at])
 
+    def losses(self) -> Any:
+        """(leaves,) float32, mean loss in the window of every leaf; NaN where unknown."""
+        width = self.state.width[1:]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.where(width > 0, self.state.sum[1:] / width, np.nan)
+        return found.astype(np.float32)
+
     def arrays(self) -> dict[str, Any]:
         """The state by name, not copied."""
         return dump(self.state, "drift") | {"drift.held": self.held}

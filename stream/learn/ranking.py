@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +37,16 @@ class Judged(NamedTuple):
 
     position: int
     scores: Scores
+
+
+def only(scores: Scores, among: Sequence[int]) -> Scores:
+    """The same of a few labels alone."""
+    kept = np.isin(scores.slots, np.array(among, np.int32))
+    order = np.argsort(~kept, axis=1, kind="stable")[:, : len(among)]
+    kept, slots, p, chosen = (
+        np.take_along_axis(part, order, 1) for part in (kept, *scores)
+    )  # fmt: skip
+    return Scores(np.where(kept, slots, -1), np.where(kept, p, 0), chosen & kept)
 
 
 def ranked(p: Float32, chosen: Any, retired: Collection[int] = ()) -> Scores:

@@ -24,21 +24,27 @@ from stream.metrics import Metrics
 from stream.serve.problems import BY_STATUS, respond
 
 SCOPES = ("predict", "feedback", "admin")
-GUARDED = ("/v1/", "/v2/")
+GUARDED = ("/v1/", "/v2")
 LEAST = 16
 """Characters of a secret."""
 SOURCE = "source"
 """Where a request's state has the name of its token."""
 _LOOK_S = 1.0
 _COMMENT = re.compile(r"(^|\s)#.*")
+_OPEN = "/v2/health/"
+_LOOKS = {"GET", "HEAD"}
 _NEEDED = {"/v1/events": "feedback", "/v1/feedback": "feedback"}
 
 _log = logging.getLogger(__name__)
 
 
-def needed(path: str) -> str | None:
-    """The scope that a path needs; None where it is open to all."""
-    return _NEEDED.get(path, "predict") if path.startswith(GUARDED) else None
+def needed(path: str, method: str = "GET") -> str | None:
+    """The scope that a request needs; None where all may make it."""
+    if not path.startswith(GUARDED) or path.startswith(_OPEN):
+        return None
+    if path.startswith("/v1/labels/") and method.upper() not in _LOOKS:
+        return "admin"
+    return _NEEDED.get(path, "predict")
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ class Guard:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        wanted = needed(scope["path"]) if scope["type"] == "http" else None
+        wanted = needed(scope["path"], scope["method"]) if scope["type"] == "http" else None
         if wanted is None:
             await self._app(scope, receive, send)
             return

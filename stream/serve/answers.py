@@ -16,6 +16,41 @@ class ScoredLabel(Body):
     score: float = Field(examples=[0.83])
 
 
+class Reason(Body):
+    """Why a label got its score."""
+
+    label: str = Field(examples=["art"])
+    score: float = Field(examples=[0.83])
+    log_odds: float = Field(description="Of the score; the sum of `parts`.", examples=[1.59])
+    partition: int = Field(description="Its partition; -1 until placed.", examples=[7])
+    by_index: bool = Field(
+        description="Whether it is a candidate by the prototype index, or the request, alone.",
+        examples=[False],
+    )
+    parts: dict[str, float] = Field(
+        description="What each expert adds; `partition` is its partition's own correction.",
+        examples=[{"vote_10": 1.4, "prior": -0.4, "partition": 0.59}],
+    )
+
+
+class Exemplar(Body):
+    """A labelled event like the one asked about, which voted for its labels."""
+
+    similarity: float = Field(
+        description="Cosine of the weighed terms; for dense rows of few labels 1/(1 + distance).",
+        examples=[0.61],
+    )
+    ago: int = Field(description="Labelled events since, itself counted.", examples=[12])
+    labels: list[str] = Field(examples=[["art"]])
+
+
+class Explanation(Body):
+    """Why the labels in `top` got their scores."""
+
+    labels: list[Reason]
+    exemplars: list[Exemplar] = Field(description="The nearest ones, five at most.")
+
+
 class Tagged(Body):
     """The tags of one event."""
 
@@ -24,6 +59,9 @@ class Tagged(Body):
     chosen: list[str] = Field(description="The label set under the objective.", examples=[["art"]])
     position: int = Field(
         description="Labelled events learnt when it was predicted.", examples=[20000]
+    )
+    explanation: Explanation | None = Field(
+        None, description="Only where it was asked for with `explain`."
     )
 
 
@@ -90,6 +128,48 @@ class Drifts(Body):
     events: list[Drift]
 
 
+class Node(Body):
+    """A partition, or the join of two nodes that are linked more than any others were."""
+
+    id: int = Field(description="A partition's is that in /v1/partitions.", examples=[7])
+    parent: int | None = Field(description="None for a root.", examples=[12])
+    partition: bool = Field(description="Whether it is a partition.", examples=[True])
+    size: int = Field(description="Labels below it.", examples=[120])
+    events: float = Field(description="Events of those labels.", examples=[88.0])
+    density: float | None = Field(
+        description="How often its two sides occur together against chance; None: a partition.",
+        examples=[3.2],
+    )
+    labels: list[str] = Field(description="A partition's most frequent.", examples=[["art"]])
+
+
+class Tree(Body):
+    """The label hierarchy; each node comes after its parent, the largest first."""
+
+    nodes: list[Node]
+
+
+class IndexInfo(Body):
+    """The prototype index."""
+
+    kind: str = Field(examples=["none"])
+    labels: int = Field(description="Prototypes in it.", examples=[0])
+    reason: str = Field(description="Why this kind.", examples=["every label is scored"])
+
+
+class ModelInfo(Body):
+    """The model as the newest view has it."""
+
+    position: int = Field(description="Labelled events learnt.", examples=[20000])
+    learner: Literal["small", "extreme"] = Field(examples=["small"])
+    labels: int = Field(description="Labels known, retired ones left out.", examples=[30])
+    partitions: int = Field(examples=[4])
+    lag: int = Field(description="Records not read yet.", examples=[0])
+    threshold: float = Field(description="From which micro-F1 chooses.", examples=[0.31])
+    memory_bytes: int = Field(description="Of the learner's arrays.", examples=[1048576])
+    index: IndexInfo
+
+
 class FieldError(Body):
     """What is wrong with one part of the request."""
 
@@ -105,3 +185,4 @@ class Problem(Body):
     status: int = Field(examples=[422])
     detail: str = Field(examples=["events.0: no_payload: give `text`, `features` or `vector`"])
     errors: list[FieldError]
+    error: str | None = Field(None, description="The detail once more, under /v2 alone.")

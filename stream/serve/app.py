@@ -16,14 +16,18 @@ from stream.serve.access import Guard, Keys
 from stream.serve.batcher import Batcher
 from stream.serve.decode import Decoder
 from stream.serve.health import health
+from stream.serve.inference import inference
 from stream.serve.observe import Observe
 from stream.serve.openapi import document
+from stream.serve.page.mount import Live, Page
+from stream.serve.page.window import window
 from stream.serve.problems import install
 from stream.serve.reads import reads
 from stream.serve.shed import Shed
 from stream.serve.view import Inlet, ViewSource
 from stream.serve.work import predictor, sender
 from stream.serve.writes import Predicting, Sending, writes
+from stream.traces import Traces
 
 _HERE = ("127.0.0.1", "::1", "localhost")
 
@@ -37,6 +41,7 @@ def create_app(
     metrics: Metrics,
     clock: Clock | None = None,
     elsewhere: Callable[[], bytes] | None = None,
+    traces: Traces | None = None,
 ) -> FastAPI:
     """Make the endpoint as an ASGI app.
 
@@ -55,6 +60,8 @@ def create_app(
     elsewhere
         The metrics of the pipeline where that is another process; of `metrics` only the
         endpoint's own are shown then.
+    traces
+        Where requests leave spans, if anywhere.
 
     Returns
     -------
@@ -86,7 +93,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if live is not None:
+            live.start()
         yield
+        if live is not None:
+            await live.close()
         await predicting.close()
         if sending is not None:
             await sending.close()
@@ -104,15 +115,26 @@ def create_app(
     document(app)
     if serve.tokens_file is None and serve.host not in _HERE:
         _log.warning("anyone who reaches %s may ask and teach: set serve.tokens_file", serve.host)
-    if serve.tokens_file is not None:
-        app.add_middleware(Guard, keys=Keys(serve.tokens_file, clock), metrics=metrics)
-    app.add_middleware(Shed, most=serve.in_flight)
-    app.add_middleware(Observe, metrics=metrics, clock=clock)
+    keys = None if serve.tokens_file is None else Keys(serve.tokens_file, clock)
     decoder = Decoder(settings, metrics, clock)
+    live: Live | None = None
+    if serve.page:
+        live = Live(window(settings, views, metrics, elsewhere, decoder, keys, clock))
+        app.add_middleware(Page, live=live)
+    if keys is not None:
+        app.add_middleware(Guard, keys=keys, metrics=metrics)
+    app.add_middleware(Shed, most=serve.in_flight)
+    app.add_middleware(Observe, metrics=metrics, clock=clock, traces=traces)
     app.include_router(
         writes(
             decoder, predicting, sending,
             top_k=settings.learn.top_k, limit=serve.body_bytes, body_s=serve.body_s,
+        )
+    )  # fmt: skip
+    app.include_router(
+        inference(
+            decoder, predicting, views, top_k=settings.learn.top_k, limit=serve.body_bytes,
+            body_s=serve.body_s, version=app.version,
         )
     )  # fmt: skip
     app.include_router(reads(views))

@@ -13,7 +13,7 @@ from stream.codec import Codec
 from stream.config import Settings
 from stream.errors import InvalidRecord, InvalidRequest
 from stream.metrics import Metrics
-from stream.types import Example
+from stream.types import Example, Record
 
 Fields = dict[str, Any]
 
@@ -73,6 +73,22 @@ class Decoder:
                 raise _wrong(number, "feedback is `id` and `labels` alone; see /v1/events")
             pairs.append((example.id.encode(), self._encode(number, fields)))
         return pairs
+
+    def description(self, label: str, text: str | None) -> tuple[bytes, bytes | None]:
+        """What a label means, to send on as (key, value); no text retires it."""
+        key = label.encode("utf-8", "surrogatepass")
+        value = None if text is None else self._told({"label": label, "text": text})
+        try:
+            self._sent.description(Record("", 0, 0, key, value))
+        except InvalidRecord as error:
+            raise InvalidRequest("label", str(error)) from None
+        return key, value
+
+    def _told(self, fields: Fields) -> bytes:
+        try:
+            return orjson.dumps(fields)
+        except orjson.JSONEncodeError:
+            raise InvalidRequest("label", "not_json: it holds a lone surrogate") from None
 
     def _few(self, events: Sequence[Fields]) -> None:
         if len(events) > self._most:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stream.clock import Clock
 from stream.metrics import Metrics
 from stream.serve.problems import INTERNAL, respond
+from stream.traces import Traces
 
 UNMATCHED = "unmatched"
 
@@ -26,10 +27,15 @@ class Observe:
         Where requests are counted; by the route's template, never by path.
     clock
         What they are timed with.
+    traces
+        Where they leave spans, if anywhere.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, clock: Clock, traces: Traces | None = None
+    ) -> None:
         self._app = app
+        self._traces = traces
         self._metrics = metrics
         self._clock = clock
 
@@ -37,6 +43,17 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._traces is None:
+            await self._watch(scope, receive, send)
+            return
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        with self._traces.request(scope["method"], headers) as answered:
+            answered(*await self._watch(scope, receive, send))
+
+    async def _watch(self, scope: Scope, receive: Receive, send: Send) -> tuple[str, int]:
+        """The route, and the status of its answer."""
         status = 0
 
         async def watched(message: Message) -> None:
@@ -60,6 +77,7 @@ class Observe:
                 self._metrics.observe(
                     "braid_http_seconds", self._clock.monotonic() - begun, route=route
                 )
+        return _route(scope), status
 
 
 def _route(scope: Scope) -> str:

@@ -8,7 +8,7 @@ import orjson
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 
-from stream.serve.access import needed
+from stream.serve.access import GUARDED, needed
 from stream.serve.answers import Problem
 from stream.serve.problems import BY_STATUS, INTERNAL, MEDIA_TYPE
 
@@ -51,10 +51,22 @@ def document(app: FastAPI) -> None:
             schemas["Problem"] = schema
             made["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
             for path, operations in made["paths"].items():
-                for operation in operations.values() if needed(path) else ():
-                    operation["security"] = [{}, {"bearer": []}]  # where the service asks for one
-                    operation["responses"] |= {str(s): one for s, one in problems(401, 403).items()}
+                for method, operation in operations.items():
+                    _complete(path, method, operation)
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents
+
+
+def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
+    """Say of an operation what the middleware around all of them may answer."""
+    responses = operation["responses"]
+    if path.startswith(GUARDED):
+        responses |= {str(status): one for status, one in problems(429).items()}
+    if needed(path, method) is not None:
+        operation["security"] = [{}, {"bearer": []}]  # where the service asks for one
+        responses |= {str(status): one for status, one in problems(401, 403).items()}
+    given = operation.get("parameters", [])
+    if method == "get" and all(one["in"] == "path" for one in given):
+        responses.pop("422", None)  # FastAPI's guess: any path is a string

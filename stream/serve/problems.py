@@ -108,15 +108,21 @@ def respond(
     detail: str,
     wrong: Sequence[tuple[str, str]] = (),
     headers: Mapping[str, str] | None = None,
+    request: Request | None = None,
 ) -> Response:
-    """Write a problem document; `wrong` holds a field and a message for each part at fault."""
-    body = {
+    """Write a problem document; `wrong` holds a field and a message for each part at fault.
+
+    Where the `request` speaks the Open Inference Protocol its own `error` stands there too.
+    """
+    body: dict[str, Any] = {
         "type": f"/problems/{kind.slug}",
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
         "errors": [{"field": field, "message": message} for field, message in wrong],
     }
+    if request is not None and request.url.path.startswith("/v2"):
+        body["error"] = detail
     return Response(orjson.dumps(body), kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -135,15 +141,16 @@ async def on_braid_error(request: Request, error: Exception) -> Response:
         _log.error("%s: %s %s", type(error).__name__, error, error.remedy)
     if isinstance(error, errors.InvalidRequest):
         wrong = [(error.field, str(error))]
-        return respond(kind, f"{error.field}: {error}", wrong, headers)
-    return respond(kind, kind.say or str(error), headers=headers)
+        return respond(kind, f"{error.field}: {error}", wrong, headers, request)
+    return respond(kind, kind.say or str(error), headers=headers, request=request)
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:
     """Answer a body or parameter that does not fit its model."""
     assert isinstance(error, RequestValidationError)
     wrong = [(_field(e["loc"]), str(e["msg"])) for e in error.errors()[:MOST_ERRORS]]
-    return respond(_INVALID, "; ".join(f"{field}: {message}" for field, message in wrong), wrong)
+    detail = "; ".join(f"{field}: {message}" for field, message in wrong)
+    return respond(_INVALID, detail, wrong, request=request)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -158,7 +165,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     elif status == 405:
         detail = f"allowed here: {headers.get('allow') or headers.get('Allow', '')}"
     wrong = [(_FIELDS[status], detail)] if status in _FIELDS else []
-    return respond(kind, detail, wrong, headers)
+    return respond(kind, detail, wrong, headers, request)
 
 
 def install(app: FastAPI) -> None:

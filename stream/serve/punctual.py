@@ -23,6 +23,8 @@ def punctual(seconds: float) -> type[asyncio.Protocol]:
             super().__init__(*args, **named)
             self._late: asyncio.TimerHandle | None = None
             self._head = 0
+            self._upgraded = False
+            """Whether the connection is a websocket's now, and another protocol's."""
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
@@ -31,7 +33,7 @@ def punctual(seconds: float) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             self._watch()
             super().data_received(data)
-            if not self._answering():
+            if not self._answering() and not self._upgraded:
                 self._head += len(data)
                 if self._head > MOST_HEAD:
                     self._cut()
@@ -40,6 +42,10 @@ def punctual(seconds: float) -> type[asyncio.Protocol]:
             if self._late is not None:
                 self._late.cancel()
                 self._late = None
+
+        def handle_websocket_upgrade(self, *args: Any) -> None:
+            super().handle_websocket_upgrade(*args)
+            self._upgraded = True
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
@@ -56,7 +62,7 @@ def punctual(seconds: float) -> type[asyncio.Protocol]:
 
         def _cut(self) -> None:
             self._late = None
-            if not self._answering():
+            if not self._answering() and not self._upgraded:
                 self.transport.abort()
 
     return Punctual

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from stream.errors import InvalidRequest
-from stream.serve.answers import Drifts, Label, Labels, Partitions
+from stream.serve.answers import Drifts, Label, Labels, ModelInfo, Partitions, Tree
 from stream.serve.openapi import json, problems
 from stream.serve.view import ViewSource
 
@@ -30,9 +30,7 @@ def reads(views: ViewSource) -> APIRouter:
         found = views.current().labels(prefix, limit + 1)
         return json({"labels": found[:limit], "more": len(found) > limit})
 
-    @router.get(
-        "/v1/labels/{label:path}", response_model=Label, responses=problems(404, 422, 500, 503)
-    )
+    @router.get("/v1/labels/{label:path}", response_model=Label, responses=problems(404, 500, 503))
     def label(
         label: Annotated[str, Path(description="The label; slashes in it are its own.")],
     ) -> Response:
@@ -53,12 +51,17 @@ def reads(views: ViewSource) -> APIRouter:
         found = views.current().partitions()
         return json({"partitions": found[offset : offset + limit], "total": len(found)})
 
+    @router.get("/v1/partitions/tree", response_model=Tree, responses=problems(422, 500, 503))
+    def tree(limit: Limit = 1_000) -> Response:
+        """Show the partitions as a tree: who is joined with whom, the largest nodes first."""
+        return json({"nodes": views.current().tree(limit)})
+
     @router.get("/v1/drift", response_model=Drifts, responses=problems(422, 500, 503))
     def drift(limit: Limit = 100) -> Response:
         """List the latest alarms, splits, merges and new labels, newest last."""
         return json({"events": list(views.current().drift())[-limit:]})
 
-    @router.get("/v1/model", responses=problems(500, 503))
+    @router.get("/v1/model", response_model=ModelInfo, responses=problems(500, 503))
     def model() -> Response:
         """Tell the model's position, sizes, memory, and index with the reason for it."""
         return json(views.current().model())

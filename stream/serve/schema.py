@@ -11,6 +11,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, FailFast, Field, WithJsonSchema
 
 MOST_K = 1_000
+MOST_AMONG = 100
+"""Labels that a request may be confined to."""
+MOST_EXPLAINED = 16
+"""Events of a request that can be explained."""
 
 _PAYLOADS: dict[str, Any] = {
     "text": {"type": "string", "description": "Text to tag."},
@@ -84,7 +88,15 @@ class PredictRequest(Body):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"events": [{"id": "a", "text": "late gothic altarpieces"}], "k": 5}]
+            "examples": [
+                {"events": [{"id": "a", "text": "late gothic altarpieces"}], "k": 5},
+                {
+                    "events": [{"id": "a", "text": "late gothic altarpieces"}],
+                    "labels": ["art", "music"],
+                    "threshold": 0.01,
+                    "explain": True,
+                },
+            ]
         }
     )
     events: Annotated[
@@ -94,6 +106,30 @@ class PredictRequest(Body):
     ]
     k: int | None = Field(
         None, ge=1, le=MOST_K, description="Labels for each event; default `learn.top_k`."
+    )
+    threshold: float = Field(
+        0.0, ge=0, le=1, description="The least score of a label in `top`; `chosen` is as it is."
+    )
+    labels: list[Annotated[str, Field(min_length=1)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=MOST_AMONG,
+        description="Known labels, of which alone to answer; each is scored, likely or not.",
+    )
+    explain: bool = Field(
+        False,
+        description=f"Say why each label in `top` got its score; {MOST_EXPLAINED} events at most.",
+    )
+
+
+class DescribeRequest(Body):
+    """What a label means."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"description": "Fine art of all periods"}]}
+    )
+    description: str = Field(
+        min_length=1, description="In words; it is found by them before its first event."
     )
 
 

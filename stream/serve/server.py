@@ -18,6 +18,8 @@ from stream.serve.punctual import punctual
 GRACE_S = 5
 """Seconds that open requests have at the stop."""
 _BACKLOG = 2_048
+_WORDS = 262_144
+"""Bytes of a websocket's message at most; the page's box takes far less."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +82,9 @@ class EndpointServer:
             log_level="warning",
             access_log=False,
             lifespan="on",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=_WORDS,
+            ws_per_message_deflate=False,  # the page's messages are small, and many
             loop="uvloop",
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,

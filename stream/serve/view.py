@@ -34,6 +34,67 @@ class PartitionInfo:
     labels: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class Reasons:
+    """Why a label got its score: the parts of its log odds by expert, which sum to them.
+
+    `partition` is -1 where it has none; `by_index` says that only the prototype index found it.
+    """
+
+    label: str
+    score: float
+    log_odds: float
+    partition: int
+    by_index: bool
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A labelled event that is like the one asked about; `ago` counts events kept since."""
+
+    similarity: float
+    ago: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an event got its tags."""
+
+    labels: tuple[Reasons, ...]
+    exemplars: tuple[Exemplar, ...]
+
+
+@dataclass(frozen=True)
+class TreeNode:
+    """A node of the label hierarchy: a partition, or two nodes that are joined.
+
+    Parameters
+    ----------
+    id
+        Its number; partitions have the number that `PartitionInfo` has.
+    parent
+        The node above it, None for a root.
+    partition
+        Whether it is a partition; else it has two children.
+    size, events
+        Labels, and decayed events, below it.
+    density
+        How much more its children are linked than chance would have it; None for partitions.
+    labels
+        The most frequent labels of a partition.
+    """
+
+    id: int
+    parent: int | None
+    partition: bool
+    size: int
+    events: float
+    density: float | None
+    labels: tuple[str, ...] = ()
+
+
 class View(Protocol):
     """One state of the model; every call on it answers from that state. Thread-safe."""
 
@@ -42,14 +103,20 @@ class View(Protocol):
         """Labelled events learnt when the view was made."""
         ...
 
-    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
-        """Tag each example with its k likeliest labels.
+    def predict(
+        self, examples: Sequence[Example], k: int, among: Sequence[str] = ()
+    ) -> list[Prediction]:
+        """Tag each example with its k likeliest labels, `among` known ones where they are given.
 
         Raises
         ------
         InvalidRecord
             A payload does not fit the stream (such as a vector of another length).
         """
+        ...
+
+    def explain(self, example: Example, labels: Sequence[str]) -> Explanation:
+        """Why labels got their scores; those that were not scored are left out."""
         ...
 
     def label(self, name: str) -> LabelInfo | None:
@@ -62,6 +129,14 @@ class View(Protocol):
 
     def partitions(self) -> list[PartitionInfo]:
         """All partitions, largest first."""
+        ...
+
+    def tree(self, most: int) -> list[TreeNode]:
+        """At most `most` nodes of the label hierarchy, the largest first, each after its parent."""
+        ...
+
+    def accuracies(self) -> dict[int, float]:
+        """Share of a partition's labels that were found of late, by partition."""
         ...
 
     def drift(self) -> Sequence[DriftEvent]:
@@ -105,4 +180,8 @@ class Inlet(Protocol):
         Unavailable
             They could not all be delivered; ask again.
         """
+        ...
+
+    def describe(self, labels: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Send (label, description) pairs, None for one to retire; otherwise as `send`."""
         ...

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from stream.errors import SourceError
+from stream.errors import InvalidRequest, SourceError
 from stream.serve.access import SOURCE
 from stream.serve.answers import Accepted, PredictResponse
 from stream.serve.batcher import Batcher
 from stream.serve.decode import Decoder, Fields
 from stream.serve.limits import json_route
 from stream.serve.openapi import json, problems
-from stream.serve.schema import EventsRequest, FeedbackRequest, PredictRequest
-from stream.serve.work import Ask, Pair
+from stream.serve.schema import (
+    MOST_EXPLAINED,
+    DescribeRequest,
+    EventsRequest,
+    FeedbackRequest,
+    PredictRequest,
+)
+from stream.serve.view import Explanation
+from stream.serve.work import Answer, Ask, Outgoing, Pair
 from stream.types import Prediction
 
+LabelPath = Annotated[str, Path(description="The label; slashes in it are its own.")]
 Out = TypeVar("Out")
-Predicting = Batcher[Ask, list[Prediction]]
-Sending = Batcher[list[Pair], int]
+Predicting = Batcher[Ask, Answer]
+Sending = Batcher[Outgoing, int]
 
 _LARGE = 65_536
 """Bytes of a body above which its events are checked off the event loop."""
@@ -49,8 +57,14 @@ def writes(
         """Tag events with the labels that fit them."""
         examples = await _decode(request, decoder.questions, body.events)
         k = top_k if body.k is None else body.k
-        predictions = await predicting.submit(Ask(examples, k), len(examples))
-        return json({"predictions": [_shown(one) for one in predictions]})
+        if body.explain and len(examples) > MOST_EXPLAINED:
+            raise InvalidRequest("explain", f"for {MOST_EXPLAINED} events at most")
+        among = () if body.labels is None else tuple(dict.fromkeys(body.labels))
+        ask = Ask(examples, k, body.threshold, among, body.explain)
+        answer = await predicting.submit(ask, len(examples))
+        reasons: Sequence[Explanation | None] = answer.explanations or [None] * len(examples)
+        pairs = zip(answer.predictions, reasons, strict=True)
+        return json({"predictions": [_shown(one, why) for one, why in pairs]})
 
     async def send(
         request: Request, decode: Callable[..., list[Pair]], events: list[Fields]
@@ -59,7 +73,13 @@ def writes(
             raise SourceError("no inlet")
         signed = partial(decode, source=getattr(request.state, SOURCE, None))
         pairs = await _decode(request, signed, events)
-        return json({"accepted": await sending.submit(pairs, len(pairs))}, 202)
+        return json({"accepted": await sending.submit(Outgoing(pairs), len(pairs))}, 202)
+
+    async def tell(label: str, text: str | None) -> Response:
+        if sending is None:
+            raise SourceError("no inlet")
+        pair = decoder.description(label, text)
+        return json({"accepted": await sending.submit(Outgoing(labels=[pair]), 1)}, 202)
 
     taken: dict[str, Any] = {
         "status_code": 202,
@@ -77,7 +97,21 @@ def writes(
         """Send the labels of earlier events to the event topic."""
         return await send(request, decoder.feedback, body.events)
 
-    return router
+    @router.put("/v1/labels/{label:path}", **taken)
+    async def describe(label: LabelPath, body: DescribeRequest) -> Response:
+        """Say what a label means, new or known; one that is retired is taken up again."""
+        return await tell(label, body.description)
+
+    both = APIRouter()
+    both.include_router(router)
+    taken["responses"] = problems(422, 429, 500, 503)
+
+    @both.delete("/v1/labels/{label:path}", **taken)  # without a body, JSON or other
+    async def retire(label: LabelPath) -> Response:
+        """Retire a label: it is predicted no more, until an event or a description has it again."""
+        return await tell(label, None)
+
+    return both
 
 
 async def _decode(
@@ -88,10 +122,13 @@ async def _decode(
     return decode(events)
 
 
-def _shown(prediction: Prediction) -> dict[str, Any]:
-    return {
+def _shown(prediction: Prediction, why: Explanation | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
         "id": prediction.id,
         "top": [{"label": one.label, "score": one.score} for one in prediction.top],
         "chosen": prediction.chosen,
         "position": prediction.position,
     }
+    if why is not None:
+        shown["explanation"] = why
+    return shown

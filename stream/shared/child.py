@@ -8,7 +8,6 @@ leaves the mapped memory behind, which is removed here.
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import select
 import shutil
@@ -21,6 +20,7 @@ from typing import Any
 import orjson
 
 from indexes.warm import warm as warm_index
+from stream import logs
 from stream.config import Settings
 from stream.errors import BraidError, NotReady
 from stream.learn.warmup import warm
@@ -29,6 +29,7 @@ from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
 from stream.shared.inlet import SOCKET, RemoteInlet
 from stream.shared.views import SharedViews
+from stream.traces import Traces
 
 _WAIT_S = 120.0
 _PAUSE_S = 0.05
@@ -41,8 +42,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when to stop
         signal.signal(number, signal.SIG_IGN)
     order = orjson.loads(sys.stdin.buffer.readline())
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings, folder = Settings.model_validate(order["settings"]), Path(order["folder"])
+    logs.to_stderr(settings.log)
     os.nice(settings.serve.nice)  # the stream goes on at its pace, whatever comes by HTTP
     views = SharedViews(settings, folder)
     _warm(views)
@@ -52,12 +53,13 @@ def main() -> None:
     if order["inlet"] == "kafka":
         from stream.source.kafka import KafkaInlet
 
-        inlet = KafkaInlet(settings.kafka, settings.topics.events)
+        inlet = KafkaInlet(settings.kafka, settings.topics)
     elif order["inlet"] == "socket":
         inlet = RemoteInlet(folder / SOCKET)
     serve = settings.serve
+    traces = Traces(settings.traces) if settings.traces.endpoint else None
     try:
-        app = create_app(settings, views, inlet, metrics, elsewhere=views.metrics)
+        app = create_app(settings, views, inlet, metrics, elsewhere=views.metrics, traces=traces)
         server = EndpointServer(
             app, serve.host, order["port"], serve.tls_certfile, serve.tls_keyfile, serve.head_s
         )
@@ -75,6 +77,8 @@ def main() -> None:
     views.close()
     if inlet is not None:
         inlet.close()
+    if traces is not None:
+        traces.close()
     if os.getppid() != parent:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -61,11 +61,12 @@ class InletServer:
     def _serve(self, connection: Connection) -> None:
         while True:
             try:
-                pairs = orjson.loads(connection.recv_bytes())
+                told, pairs = orjson.loads(connection.recv_bytes())
             except (EOFError, OSError):  # the endpoint's process has ended
                 return
             try:
-                self._inlet.send([(key.encode(), value.encode()) for key, value in pairs])
+                send = self._inlet.describe if told else self._inlet.send
+                send([(key.encode(), value and value.encode()) for key, value in pairs])
                 answer = b""
             except BraidError as error:
                 answer = str(error).encode()
@@ -83,8 +84,16 @@ class RemoteInlet:
 
     def send(self, events: Sequence[tuple[bytes, bytes]]) -> None:
         """Send (key, value) pairs; returns when the source has them."""
+        self._send(False, events)
+
+    def describe(self, labels: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Send (label, description) pairs; returns when the source has them."""
+        self._send(True, labels)
+
+    def _send(self, told: bool, given: Sequence[tuple[bytes, bytes | None]]) -> None:
+        pairs = [[key.decode(), value and value.decode()] for key, value in given]
         try:
-            self._connection.send_bytes(orjson.dumps([[k.decode(), v.decode()] for k, v in events]))
+            self._connection.send_bytes(orjson.dumps([told, pairs]))
             refused = self._connection.recv_bytes()
         except (EOFError, OSError) as error:
             raise Unavailable(f"the pipeline's process does not answer: {error}") from error

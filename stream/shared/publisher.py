@@ -15,6 +15,7 @@ from indexes.base import LabelIndex
 from stream.clock import Clock
 from stream.errors import BraidError, NotReady
 from stream.learn import persist
+from stream.learn.partitions.links import Links
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.retrieval import pays
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 BOARD, STATUS, VIEW, GENERATION = "board", "status", "view-", "generation-"
 _BIG = "generation."
+LINKS = "links."
 _STATUS_S = 1.0
 _ROOM = "give it more (docker run --shm-size), or set serve.process=false"
 
@@ -60,6 +62,8 @@ class SharedPublisher(Publisher):
         self._shown: tuple[LabelIndex, int] | None = None
         self._names = NameWriter(self.folder)
         self._told = float("-inf")
+        self._links: Links | None = None
+        self._looked = 0  # how often they were
         self._buffers = [Writer(self.folder / f"{VIEW}{n}") for n in range(BUFFERS)]
 
     def tell(self, problems: Sequence[str]) -> None:
@@ -118,6 +122,11 @@ class SharedPublisher(Publisher):
         index = self._index_of(pipeline)
         arrays = dict(model.learner.arrays()) | index
         arrays["leaf_of"] = model.partitioner.leaf_of[: len(model.labels)]
+        arrays["losses"] = model.drift.losses()
+        if (found := self._linked(pipeline)) is not None:
+            self._links, self._looked = found, self._looked + 1
+        if self._links is not None:
+            arrays |= {f"{LINKS}{name}": part for name, part in self._links._asdict().items()}
         described = self._changed or self.board.sequence == 0
         meta = {
             "model": persist.kind_of(model),
@@ -127,6 +136,7 @@ class SharedPublisher(Publisher):
             "featurizer": pipeline.featurizer.state(),
             "history": orjson.dumps(list(self._history)).decode(),
             "index": about_index(pipeline.retrieval),
+            "looked": self._looked,
             "generation": self._generation if index else None,
         }
         self._buffers[buffer].put(arrays, meta)

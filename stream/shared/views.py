@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from indexes.frozen import attach
@@ -20,11 +21,13 @@ from stream.config import Settings
 from stream.errors import NotReady
 from stream.learn import persist
 from stream.learn.model import Frozen
+from stream.learn.partitions.links import Links
 from stream.retrieval import FrozenRetrieval
+from stream.serve.hierarchy import Hierarchy
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Reader
 from stream.shared.names import MappedLabels
-from stream.shared.publisher import BOARD, GENERATION, STATUS, VIEW
+from stream.shared.publisher import BOARD, GENERATION, LINKS, STATUS, VIEW
 from stream.types import DriftEvent
 from stream.views import ModelView
 
@@ -53,6 +56,7 @@ class SharedViews:
         self._working = threading.Lock()  # learners take over each other's room
         self._folder, self._generation = folder, 0
         self._big: dict[str, Any] = {}
+        self._hierarchy, self._looked = Hierarchy(), 0
         self._sequence = 0
         self._view: ModelView | None = None
         self._learner: Any = None
@@ -138,12 +142,12 @@ class SharedViews:
             labels.update(meta["names"])
             labels.retired = meta["retired"]
             learner = persist.attach(self._settings.learn, arrays, meta["model"], self._learner)
-            frozen = Frozen(labels, learner, arrays["leaf_of"], meta["position"])
+            frozen = Frozen(labels, learner, arrays["leaf_of"], meta["position"], arrays["losses"])
             told = meta["history"]
             index = self._index_of(arrays, meta["generation"])
             view = ModelView(
                 meta["featurizer"], index, frozen, lambda: _events(told), self._lag,
-                meta["index"], self._working,
+                meta["index"], self._hierarchy_of(arrays, meta["looked"]), self._working,
             )  # fmt: skip
         except BaseException:
             self._board.leave(buffer)
@@ -152,6 +156,13 @@ class SharedViews:
         weakref.finalize(view, self._left.append, buffer)
         self._learner = learner
         self._view, self._sequence = view, sequence
+
+    def _hierarchy_of(self, arrays: dict[str, Any], looked: int) -> Hierarchy:
+        """The label hierarchy; its links are copied, since the buffer is written again."""
+        if looked != self._looked:
+            named = {name: np.array(arrays[f"{LINKS}{name}"]) for name in Links._fields}
+            self._hierarchy, self._looked = Hierarchy(Links(**named)), looked
+        return self._hierarchy
 
     def _index_of(self, arrays: dict[str, Any], generation: int | None) -> FrozenRetrieval | None:
         """The prototype index of a view, None where it is not asked."""

@@ -1,7 +1,8 @@
 """A source without a broker: a file, a folder or a generator, and events sent in by HTTP.
 
 Partition 0 is replayed from its start at every run, so that positions hold over restarts;
-partition 1 takes what is sent in while it runs and is gone with the process.
+partition 1 takes what is sent in while it runs and is gone with the process, and so does the
+partition of the labels topic.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import orjson
 
+from stream.config import Topics
 from stream.errors import SourceError, Unavailable
 from stream.source.base import Lease
 from stream.types import Record, TopicPartition
@@ -31,29 +33,30 @@ class LocalSource:
     ----------
     pairs
         Makes an iterator anew that begins at the given pair; always of the same pairs.
-    topic
-        Name of the topic that the records claim to come from.
+    topics
+        Names of those that the records claim to come from.
     total
         How many pairs there are, 0 when there is no end; for the lag.
     """
 
-    def __init__(self, pairs: Callable[[int], Pairs], topic: str, total: int = 0) -> None:
+    def __init__(self, pairs: Callable[[int], Pairs], topics: Topics, total: int = 0) -> None:
         self._pairs = pairs
         self._iterator = pairs(0)
-        self._at = TopicPartition(topic, 0)
-        self._sent = TopicPartition(topic, 1)
+        self._at = TopicPartition(topics.events, 0)
+        self._sent = TopicPartition(topics.events, 1)
+        self._told = TopicPartition(topics.labels, 0)
         self._total = total
         self._position = 0
         self._done = False
-        self._inbox: deque[tuple[bytes, bytes]] = deque()
-        self._number = 0
+        self._inbox: deque[tuple[TopicPartition, bytes, bytes | None]] = deque()
+        self._number = {self._sent: 0, self._told: 0}
         self._lock = threading.Lock()
         self._held: set[TopicPartition] = set()
         self._lease = Lease({self._at: 0, self._sent: 0})
 
     def partitions(self) -> Sequence[TopicPartition]:
-        """Both partitions."""
-        return [self._at, self._sent]
+        """All three partitions."""
+        return [self._at, self._sent, self._told]
 
     def topic_ids(self) -> Mapping[str, str]:
         """Local records have no identity of their own."""
@@ -62,22 +65,22 @@ class LocalSource:
     def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         """Go to an offset of partition 0; what was before is skipped and not published again."""
         wanted = positions.get(self._at, self._position)
-        self._number = positions.get(self._sent, self._number)
+        self._number = {at: positions.get(at, number) for at, number in self._number.items()}
         if wanted != self._position:
             self._iterator = self._pairs(wanted)
             self._position = wanted
             self._done = False
         self._held.difference_update(positions)
-        self._lease = Lease({self._at: wanted, self._sent: self._number})
+        self._lease = Lease({self._at: wanted, self._sent: self._number[self._sent]})
 
     def poll(self, most: int, timeout_s: float) -> Sequence[Record]:
         """At most `most` records; those sent in come first."""
         records: list[Record] = []
         with self._lock:
             while self._inbox and len(records) < most and self._sent not in self._held:
-                key, value = self._inbox.popleft()
-                records.append(self._record(self._sent, self._number, key, value))
-                self._number += 1
+                at, key, value = self._inbox.popleft()
+                records.append(self._record(at, self._number[at], key, value))
+                self._number[at] += 1
         held = self._at in self._held  # a file that is held has come to its end
         for key, value in itertools.islice(self._iterator, 0 if held else most - len(records)):
             records.append(self._record(self._at, self._position, key, value))
@@ -96,7 +99,7 @@ class LocalSource:
         """Nothing waits for it."""
 
     def lease(self) -> Lease:
-        """Everything is ours."""
+        """All events are ours."""
         return self._lease
 
     def lag(self) -> int:
@@ -109,15 +112,22 @@ class LocalSource:
 
     def send(self, events: Sequence[tuple[bytes, bytes]]) -> None:
         """Take events in from another thread; see `stream.serve.view.Inlet`."""
+        self._take_in(self._sent, events)
+
+    def describe(self, labels: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Take descriptions of labels in from another thread."""
+        self._take_in(self._told, labels)
+
+    def _take_in(self, at: TopicPartition, pairs: Sequence[tuple[bytes, bytes | None]]) -> None:
         with self._lock:
-            if len(self._inbox) + len(events) > _ROOM:
+            if len(self._inbox) + len(pairs) > _ROOM:
                 raise Unavailable("too many events wait to be read; send them again later")
-            self._inbox.extend(events)
+            self._inbox.extend((at, key, value) for key, value in pairs)
 
     def close(self) -> None:
         """Nothing to release."""
 
-    def _record(self, at: TopicPartition, offset: int, key: bytes, value: bytes) -> Record:
+    def _record(self, at: TopicPartition, offset: int, key: bytes, value: bytes | None) -> Record:
         return Record(at.topic, at.partition, offset, key, value, int(time.time() * 1_000))
 
 

@@ -35,7 +35,9 @@ TAUGHT = {"events": [{"id": "a", "text": "x", "labels": ["l"]}]}
 
 
 class View:
-    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
+    def predict(
+        self, examples: Sequence[Example], k: int, among: Sequence[str] = ()
+    ) -> list[Prediction]:
         return [Prediction(one.id, (), (), 0) for one in examples]
 
     def drift(self) -> list[object]:
@@ -62,7 +64,7 @@ def guarded(tmp_path: Path) -> Iterator[SimpleNamespace]:
     clock, metrics = ManualClock(), Metrics()
     views = SimpleNamespace(current=View, status=lambda: {"ready": True})
     sent: list[tuple[bytes, bytes]] = []
-    inlet = SimpleNamespace(send=sent.extend)
+    inlet = SimpleNamespace(send=sent.extend, describe=sent.extend)
     app = create_app(settings, views, inlet, metrics, clock)
     with serving(app) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield SimpleNamespace(client=client, file=file, clock=clock, metrics=metrics, sent=sent)
@@ -103,6 +105,18 @@ def test_each_scope_opens_its_own(
         assert "lacks the scope feedback" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(("secret", "status"), [(ASKER, 403), (TELLER, 403), (CHIEF, 202)])
+def test_what_labels_mean_is_said_by_an_admin_alone(
+    guarded: SimpleNamespace, secret: str, status: int
+) -> None:
+    put = guarded.client.put("/v1/labels/a", json={"description": "x"}, headers=bearer(secret))
+    delete = guarded.client.delete("/v1/labels/a", headers=bearer(secret))
+    assert [put.status_code, delete.status_code] == [status, status]
+    if status == 403:
+        assert "lacks the scope admin" in put.json()["detail"]
+    assert len(guarded.sent) == (2 if status == 202 else 0)
+
+
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/feedback"])
 def test_what_is_taught_bears_the_name_of_its_token(guarded: SimpleNamespace, path: str) -> None:
     event = {"id": "a", "labels": ["x"], "source": "somebody else"}
@@ -118,7 +132,7 @@ def test_without_a_token_probes_alone_are_open(
     guarded: SimpleNamespace, headers: list[tuple[str, str]]
 ) -> None:
     client = guarded.client
-    for path in ("/livez", "/readyz", "/metrics", "/", "/openapi.json"):
+    for path in ("/livez", "/readyz", "/v2/health/ready", "/metrics", "/", "/openapi.json"):
         assert client.get(path, headers=headers).status_code == 200, path
     for path in ("/v1/predict", "/v1/nowhere", "/v2/models"):
         refused = client.post(path, json=ONE, headers=headers)
@@ -210,7 +224,7 @@ def test_openapi_says_where_a_token_is_asked_for(guarded: SimpleNamespace) -> No
     }
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            asked = path.startswith("/v1/")
+            asked = path.startswith(("/v1/", "/v2")) and "/health/" not in path
             assert ("security" in operation) == asked
             assert ({"401", "403"} <= operation["responses"].keys()) == asked
 

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,9 +21,18 @@ from stream.metrics import Metrics
 from stream.serve import answers
 from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
-from stream.serve.view import LabelInfo, PartitionInfo
+from stream.serve.view import (
+    Exemplar,
+    Explanation,
+    LabelInfo,
+    PartitionInfo,
+    Reasons,
+    TreeNode,
+)
 from stream.types import DriftEvent, Example, Prediction, Scored
 
+VERSIONS = ("", "/versions/{number}")
+ACTIONS = (("GET", ""), ("GET", "/ready"), ("POST", "/infer"))
 LABELS = ("art", "art history", "law/eu", "music")
 
 
@@ -32,8 +42,20 @@ class WordView:
     def __init__(self, position: int) -> None:
         self.position = position
 
-    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
-        return [self._one(example, k) for example in examples]
+    def predict(
+        self, examples: Sequence[Example], k: int, among: Sequence[str] = ()
+    ) -> list[Prediction]:
+        if not among:
+            return [self._one(example, k) for example in examples]
+        found = [self._one(example, 100) for example in examples]
+        tops = [tuple(each for each in one.top if each.label in among)[:k] for one in found]
+        return [replace(one, top=top) for one, top in zip(found, tops, strict=True)]
+
+    def explain(self, example: Example, labels: Sequence[str]) -> Explanation:
+        if "odd" in labels:
+            raise RuntimeError("no reason")
+        reasons = (Reasons(label, 0.5, 0.0, 7, False, {"prior": 0.0}) for label in labels)
+        return Explanation(tuple(reasons), (Exemplar(0.5, 3, ("art",)),))
 
     def _one(self, example: Example, k: int) -> Prediction:
         assert example.labels is None
@@ -60,11 +82,21 @@ class WordView:
     def partitions(self) -> list[PartitionInfo]:
         return [PartitionInfo(n, 10 - n, 1.5, ("art",)) for n in range(5)]
 
+    def tree(self, most: int) -> list[TreeNode]:
+        nodes = [
+            TreeNode(9, None, False, 12, 3.0, 1.5),
+            TreeNode(4, 9, True, 7, 2.0, None, ("art",)),
+            TreeNode(2, 9, True, 5, 1.0, None, ("law/eu",)),
+        ]
+        return nodes[:most]
+
     def drift(self) -> list[DriftEvent]:
         return [DriftEvent("split", f"partition/{n}", n, {"into": [n, n + 1]}) for n in range(3)]
 
     def model(self) -> dict[str, Any]:
-        return {"position": self.position, "index": np.int64(4)}
+        index = {"kind": "none", "labels": np.int64(4), "reason": "few labels"}
+        sizes = {"labels": 4, "partitions": 2, "lag": 0, "threshold": 0.3, "memory_bytes": 1_000}
+        return {"position": self.position, "learner": "small", **sizes, "index": index}
 
 
 class Views:
@@ -89,12 +121,16 @@ class Kept:
 
     def __init__(self) -> None:
         self.pairs: list[tuple[bytes, bytes]] = []
+        self.told: list[tuple[bytes, bytes | None]] = []
         self.down = False
 
     def send(self, events: Sequence[tuple[bytes, bytes]]) -> None:
         if self.down:
             raise Unavailable("no broker at 10.0.0.7:9092")
         self.pairs += events
+
+    def describe(self, labels: Sequence[tuple[bytes, bytes | None]]) -> None:
+        self.told += labels
 
 
 @contextmanager
@@ -236,7 +272,8 @@ def test_drift_and_model_are_told(endpoint: SimpleNamespace) -> None:
     drift = answers.Drifts.model_validate_json(endpoint.client.get("/v1/drift?limit=2").content)
     assert [event.scope for event in drift.events] == ["partition/1", "partition/2"]
     model = endpoint.client.get("/v1/model").json()
-    assert model == {"position": endpoint.views.made, "index": 4}
+    assert answers.ModelInfo.model_validate(model).position == endpoint.views.made
+    assert model["index"]["labels"] == 4
 
 
 def test_the_index_lists_every_route(endpoint: SimpleNamespace) -> None:
@@ -246,7 +283,10 @@ def test_the_index_lists_every_route(endpoint: SimpleNamespace) -> None:
         ("POST", "/v1/events"),
         ("POST", "/v1/feedback"),
         *(("GET", f"/v1/{name}") for name in ("labels", "labels/{label}", "partitions")),
-        *(("GET", f"/v1/{name}") for name in ("drift", "model")),
+        *((method, "/v1/labels/{label}") for method in ("PUT", "DELETE")),
+        *(("GET", f"/v1/{name}") for name in ("partitions/tree", "drift", "model")),
+        *(("GET", f"/v2{rest}") for rest in ("", "/health/live", "/health/ready")),
+        *((m, f"/v2/models/{{name}}{v}{a}") for v in VERSIONS for m, a in ACTIONS),
         *(("GET", path) for path in ("/", "/livez", "/readyz", "/metrics")),
     }
     assert all(route["what"] for route in routes)

@@ -33,7 +33,9 @@ class Gate:
     def current(self) -> Gate:
         return self
 
-    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
+    def predict(
+        self, examples: Sequence[Example], k: int, among: Sequence[str] = ()
+    ) -> list[Prediction]:
         self.entered.set()
         assert self.open.wait(60)
         self.calls.append([one.text for one in examples])

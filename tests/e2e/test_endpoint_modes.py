@@ -50,6 +50,9 @@ class Kept:
             raise self.failure
         self.pairs += events
 
+    def describe(self, labels: Sequence[tuple[bytes, bytes | None]]) -> None:
+        self.pairs += labels
+
 
 class Both:
     """One pipeline, and both endpoints over it."""
@@ -123,6 +126,7 @@ TEXTS = [{"text": "topicl3 wordl3"}, {"id": "x", "text": "n1 n2"}, {"features": 
         ("/v1/labels/told", 200),
         ("/v1/labels/never", 404),
         ("/v1/partitions", 200),
+        ("/v1/partitions/tree", 200),
         ("/v1/drift?limit=2", 200),
         ("/v1/model", 200),
         ("/readyz", 200),
@@ -143,6 +147,10 @@ def test_what_is_read(both: Both, path: str, status: int) -> None:
         ({"events": TEXTS}, 200),
         ({"events": TEXTS[:1], "k": 1}, 200),
         ({"events": TEXTS * 40, "k": 100}, 200),
+        ({"events": TEXTS, "threshold": 0.05, "labels": ["l3", "l7", "told", "all/ä"]}, 200),
+        ({"events": TEXTS, "explain": True}, 200),
+        ({"events": TEXTS, "explain": True, "labels": ["l9", "told"]}, 200),
+        ({"events": TEXTS, "labels": ["l9", "never"]}, 422),
         ({"events": [*TEXTS, {"vector": [1.0]}]}, 422),
         ({"events": [{"id": "a"}]}, 422),
     ],

@@ -25,7 +25,9 @@ from stream.types import Example, Prediction
 class TwoEntries:
     """A view of a stream whose vectors have two entries, and that knows no label."""
 
-    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
+    def predict(
+        self, examples: Sequence[Example], k: int, among: Sequence[str] = ()
+    ) -> list[Prediction]:
         if any(one.vector is not None and one.vector.shape != (2,) for one in examples):
             raise InvalidRecord("vector_length", "the stream's vectors have 2 entries")
         return [Prediction(one.id, (), (), 0) for one in examples]

@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from stream.clock import SystemClock
+from stream.config import Topics
 from stream.metrics import Metrics
 from stream.runner import Runner
 from stream.serve.app import create_app
@@ -55,7 +56,7 @@ class Service:
 
     def __init__(self) -> None:
         events = SyntheticStream(Planted(labels=40, seed=1))
-        self.source = LocalSource(lambda at: islice(events.records(), at, 500), "braid.events", 500)
+        self.source = LocalSource(lambda at: islice(events.records(), at, 500), Topics(), 500)
         self.source.finished = lambda: False  # type: ignore[method-assign]  # more may come in
         self.metrics, clock = Metrics(), SystemClock()
         self.publisher = Publisher(0.25, clock, self.metrics)

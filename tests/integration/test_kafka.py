@@ -73,7 +73,7 @@ def test_brokers_out_of_reach(topics: Topics) -> None:
     for make in (
         lambda: KafkaSource(nowhere, topics),
         lambda: KafkaSink(nowhere),
-        lambda: KafkaInlet(nowhere, topics.events),
+        lambda: KafkaInlet(nowhere, topics),
         lambda: create_topics(nowhere, topics),
     ):
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
@@ -82,7 +82,7 @@ def test_brokers_out_of_reach(topics: Topics) -> None:
 
 def test_inlet_and_replay_deliver_everything(member: Member, topics: Topics) -> None:
     create_topics(member(), topics, partitions=2)
-    inlet = KafkaInlet(member("inlet"), topics.events)
+    inlet = KafkaInlet(member("inlet"), topics)
     inlet.send([(b"id-%d" % n, b"posted") for n in range(10)])
     inlet.close()
     told: list[int] = []

@@ -26,7 +26,9 @@ EXAMPLES = 60
 class Echo:
     """A view that tags each event with its own id, and an inlet that takes everything."""
 
-    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
+    def predict(
+        self, examples: Sequence[Example], k: int, among: Sequence[str] = ()
+    ) -> list[Prediction]:
         return [Prediction(one.id, (Scored(one.id, 1.0),), (), 0) for one in examples]
 
     def label(self, name: str) -> None:
@@ -40,6 +42,9 @@ class Echo:
 
     def send(self, events: Sequence[tuple[bytes, bytes]]) -> None:
         assert all(orjson.loads(value)["id"].encode() == key for key, value in events)
+
+    def describe(self, labels: Sequence[tuple[bytes, bytes | None]]) -> None:
+        self.pairs += labels
 
 
 @pytest.fixture(scope="module")

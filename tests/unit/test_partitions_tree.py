@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from stream.learn.partitions.company import row_of
+from stream.learn.partitions.links import links
 from stream.learn.partitions.partitioner import Partitioner
 from stream.learn.partitions.tree import Join, tree
 from stream.source.planted import GraphWalks
@@ -54,13 +55,13 @@ def test_it_joins_what_a_search_over_all_pairs_would(seed: int) -> None:
     partitioner = make(400)
     partitioner.observe(*GraphWalks(400, seed=seed).draw(6_000))
     expected, below = dense(partitioner)
-    found = tree(partitioner)
+    found = tree(links(partitioner))
     assert len(found) > 10
     assert [(x.node, x.left, x.right) for x in found] == [
         (x.node, x.left, x.right) for x in expected
     ]
     assert [x.density for x in found] == pytest.approx([x.density for x in expected], rel=1e-9)
-    assert found == tree(partitioner)
+    assert found == tree(links(partitioner))
     assert json.loads(json.dumps([asdict(x) for x in found]))[0]["node"] == partitioner.highest
     roots = set(below) - {x for join in found for x in (join.left, join.right)}
     assert len(roots) + len(found) == partitioner.leaves
@@ -83,7 +84,7 @@ def test_groups_that_meet_more_often_are_joined_first_and_strangers_never() -> N
     partitioner.observe(*flat([event() for _ in range(4_000)]))
     leaf = [int(partitioner.leaf_of[group[0]]) for group in groups]
     assert len(set(leaf)) == partitioner.leaves == 6
-    joins: Any = tree(partitioner)
+    joins: Any = tree(links(partitioner))
     pairs = [{join.left, join.right} for join in joins]
     assert len(pairs) == 3
     assert {leaf[0], leaf[1]} in pairs[:2]
@@ -93,4 +94,4 @@ def test_groups_that_meet_more_often_are_joined_first_and_strangers_never() -> N
 
 
 def test_nothing_learnt_has_no_tree() -> None:
-    assert tree(make(5)) == ()
+    assert tree(links(make(5))) == ()

@@ -53,7 +53,7 @@ def test_a_poisoned_partition_is_held_and_the_others_go_on(tmp_path: Path) -> No
 def test_a_poisoned_file_ends_with_what_is_wrong(tmp_path: Path) -> None:
     stream = SyntheticStream(Planted(labels=5, seed=1)).records()
     pairs = [next(stream) for _ in range(10)] + [(b"x", b"{")] * 500
-    source = LocalSource(lambda start: iter(pairs[start:]), TOPICS.events, len(pairs))
+    source = LocalSource(lambda start: iter(pairs[start:]), TOPICS, len(pairs))
     clock, metrics = ManualClock(), Metrics()
     publisher = Publisher(0.25, clock, metrics)
     chosen = settings(dead_letters={"consecutive": 30})

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from stream.errors import InvalidRecord, InvalidRequest, NotReady, Unavailable
-from stream.serve.work import Ask, predictor, sender
+from stream.serve.work import Ask, Outgoing, predictor, sender
 from stream.types import Example, Prediction, Scored
 
 
@@ -18,7 +18,9 @@ class View:
     def __init__(self) -> None:
         self.calls: list[tuple[int, int]] = []
 
-    def predict(self, examples: Sequence[Example], k: int) -> list[Prediction]:
+    def predict(
+        self, examples: Sequence[Example], k: int, among: Sequence[str] = ()
+    ) -> list[Prediction]:
         self.calls.append((len(examples), k))
         texts = [one.text for one in examples]
         if "bug" in texts:
@@ -36,7 +38,7 @@ def ask(*texts: str, k: int = 2) -> Ask:
 def test_all_are_predicted_with_the_largest_k_and_cut() -> None:
     view = View()
     found = predictor(SimpleNamespace(current=lambda: view), 2)([ask("a", k=1), ask("b", "c", k=3)])
-    assert [[(one.id, len(one.top)) for one in answer] for answer in found] == [
+    assert [[(one.id, len(one.top)) for one in answer.predictions] for answer in found] == [
         [("a", 1)],
         [("b", 3), ("c", 3)],
     ]
@@ -53,7 +55,7 @@ def test_the_bad_event_is_named_and_the_others_are_answered(place: int) -> None:
     )
     assert isinstance(found, InvalidRequest)
     assert (found.field, str(found)) == (f"events.{place}", "bad_text: not this one")
-    assert [one.id for one in (*before, *after)] == ["a", "b"]
+    assert [one.id for one in (*before.predictions, *after.predictions)] == ["a", "b"]
 
 
 def test_of_several_bad_events_the_first_is_named() -> None:
@@ -72,7 +74,7 @@ def test_to_find_it_costs_no_more_than_the_request_again() -> None:
 @pytest.mark.parametrize(("text", "error"), [("bug", ZeroDivisionError), ("lost", RuntimeError)])
 def test_a_bug_stays_with_the_request_that_woke_it(text: str, error: type[Exception]) -> None:
     fine, broken = predictor(SimpleNamespace(current=View), 64)([ask("a"), ask("b", text)])
-    assert [one.id for one in fine] == ["a"]
+    assert [one.id for one in fine.predictions] == ["a"]
     assert isinstance(broken, error)
 
 
@@ -85,13 +87,18 @@ def test_no_view_fails_the_whole_batch() -> None:
 
 
 def test_requests_are_sent_on_in_one_call_and_fail_together() -> None:
-    calls: list[list[tuple[bytes, bytes]]] = []
-    inlet = SimpleNamespace(send=calls.append)
-    assert sender(inlet)([[(b"a", b"1"), (b"b", b"2")], [(b"c", b"3")]]) == [2, 1]
-    assert calls == [[(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]]
+    calls: list[object] = []
+    inlet = SimpleNamespace(send=calls.append, describe=calls.append)
+    one, two = [(b"a", b"1"), (b"b", b"2")], [(b"c", b"3")]
+    told = [(b"art", None)]
+    asked = [Outgoing(one), Outgoing(labels=told), Outgoing(two)]
+    assert sender(inlet)(asked) == [2, 1, 1]
+    assert calls == [one + two, told]
 
     def down(pairs: object) -> None:
         raise Unavailable("down")
 
-    with pytest.raises(Unavailable):
-        sender(SimpleNamespace(send=down))([[(b"a", b"1")]])
+    first, second, third = sender(SimpleNamespace(send=down, describe=calls.append))(asked)
+    assert isinstance(first, Unavailable)
+    assert isinstance(third, Unavailable)
+    assert second == 1

@@ -24,6 +24,8 @@ from stream.learn.extreme.scratch import (
 from stream.learn.extreme.shortlist import RECENCY
 from stream.learn.extreme.state import EVENTS, LABELS, PARTIAL, Extreme
 
+ASKED = -2.0
+"""The similarity of a candidate that the caller named, rather than the index."""
 _CLIP = 6.0
 
 
@@ -60,6 +62,8 @@ def describe(s: Extreme, t: Scratch, mass: Any, near: Any, similar: Any) -> None
         x[21] = x[5] * x[8]
     _names(s, t, m)
     for k in range(0 if t.off[OFF_INDEX] else len(near)):
+        if similar[k] == ASKED:
+            continue
         if 0 <= near[k] < s.sizes[LABELS] and t.seat[near[k]] >= 0:
             t.x[t.seat[near[k]], 16] = 1.0
             t.x[t.seat[near[k]], 17] = similar[k]

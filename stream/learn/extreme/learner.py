@@ -27,7 +27,9 @@ from stream.learn.extreme.state import (
     make,
     naming,
 )
+from stream.learn.extreme.why import why
 from stream.learn.looked import Looked, everywhere
+from stream.learn.why import Why
 from stream.types import Float32
 
 _KNOWN = 2_000  # true labels from which the worth of the index is known
@@ -131,6 +133,13 @@ class ExtremeLearner:
             self.objective, found,
         )  # fmt: skip
         return found
+
+    def why(
+        self, row: Rows, leaf_of: Any, near: Any, similar: Any, slots: Sequence[int], most: int
+    ) -> Why:
+        """What the scores of some labels of one row are made of, and its nearest exemplars."""
+        self.predict(row, leaf_of, near, similar)
+        return why(self.state, self._scratch, leaf_of, slots, most)
 
     def describe(self, rows: Rows, slot: int, named: Sequence[Any] = ()) -> None:
         """Keep a label's description as an exemplar of the label, and its name to look for.

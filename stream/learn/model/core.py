@@ -182,7 +182,7 @@ class Model:
         else:
             learner = self.learner.frozen(spare if isinstance(spare, SmallLearner) else None)
         leaf_of = self.partitioner.leaf_of.copy()
-        return Frozen(self.labels, learner, leaf_of, self.position)
+        return Frozen(self.labels, learner, leaf_of, self.position, self.drift.losses())
 
     def describe(self, label: str, text: str | None) -> list[DriftEvent]:
         """Learn what a label means before its events come; None retires it."""

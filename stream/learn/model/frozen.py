@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +10,11 @@ import numpy as np
 from stream import features
 from stream.features import Rows
 from stream.labels import Labels
+from stream.learn.extreme.inputs import ASKED
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.ranking import Scores, ranked
 from stream.learn.small.learner import SmallLearner
+from stream.learn.why import Why
 from stream.types import Float32
 
 
@@ -25,6 +27,12 @@ class Near(NamedTuple):
     def part(self, start: int, stop: int) -> Near:
         """Rows start to stop."""
         return Near(self.slots[start:stop], self.similar[start:stop])
+
+    def joined(self, more: Sequence[int]) -> Near:
+        """The same, and before it labels that are to be candidates of every row."""
+        slots = np.tile(np.array(more, np.int32), (len(self.slots), 1))
+        asked = np.full(slots.shape, ASKED, np.float32)
+        return Near(np.hstack([slots, self.slots]), np.hstack([asked, self.similar]))
 
     def padded(self, n: int) -> Near:
         """The same for n rows, with nothing found for those that are new."""
@@ -43,7 +51,7 @@ class Frozen:
 
     def __init__(
         self, labels: Labels, learner: SmallLearner | ExtremeLearner, leaf_of: Any,
-        position: int,
+        position: int, losses: Any = None,
     ) -> None:  # fmt: skip
         self.labels = labels
         self.known = len(labels)
@@ -52,6 +60,8 @@ class Frozen:
         self.counts = learner.counts()
         self.leaf_of = leaf_of
         self.position = position
+        self.losses = np.zeros(0, np.float32) if losses is None else losses
+        """Recent mean loss of each partition, see `stream.learn.drift`; NaN where unknown."""
         self.threshold = learner.threshold
         self.index_worth = learner.index_worth if isinstance(learner, ExtremeLearner) else None
 
@@ -64,6 +74,13 @@ class Frozen:
     def predict(self, rows: Rows, near: Near | None = None) -> Scores:
         """Score labels for each row."""
         return score(self.learner, self.retired, self.leaf_of, rows, near)
+
+    def why(self, row: Rows, near: Near | None, slots: Sequence[int], most: int) -> Why:
+        """What the scores of some labels of one row are made of, and `most` exemplars."""
+        if isinstance(self.learner, SmallLearner):
+            return self.learner.why(row, self.leaf_of, slots, most)
+        found = nothing_near(1) if near is None else near
+        return self.learner.why(row, self.leaf_of, found.slots, found.similar, slots, most)
 
 
 def score(

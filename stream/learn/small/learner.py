@@ -6,7 +6,7 @@ parameters were measured over twelve public streams (see the README's table).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -30,6 +30,8 @@ from stream.learn.small.state import (
     enlarge,
     make,
 )
+from stream.learn.small.why import why
+from stream.learn.why import Why
 from stream.types import Float32
 
 BUDGET = 1 << 29  # bytes aimed at for all columns together, at four times the labels
@@ -141,6 +143,11 @@ class SmallLearner:
                 out[start:stop], chosen[start:stop],
             )  # fmt: skip
         return out, chosen
+
+    def why(self, row: Rows, leaf_of: Any, slots: Sequence[int], most: int) -> Why:
+        """What the scores of some labels of one row are made of, and its nearest exemplars."""
+        self.predict(row, leaf_of)
+        return why(self.state, self._scratch, leaf_of, slots, most, self.dense)
 
     def describe(self, rows: Rows, slot: int) -> None:
         """Keep a label's description as an exemplar of the label; nothing else is learnt."""

@@ -22,7 +22,7 @@ from stream.source.kafka.faults import transactional_id, translate
 for _name in (
     "kafka.admin.client", "kafka.net.sasl", "kafka.net.connection", "kafka.protocol.parser",
 ):  # fmt: skip
-    logging.getLogger(_name).setLevel(logging.INFO)
+    logging.getLogger(_name).addFilter(lambda record: record.levelno >= logging.INFO)
 
 MOST_BYTES = 64 * 1024 * 1024  # the topics decide what is too large, not the client
 LEAST_S = 0.005

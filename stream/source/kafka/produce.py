@@ -9,7 +9,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from stream.config import Kafka
+from stream.config import Kafka, Topics
 from stream.errors import AccessDenied, SourceError, Unavailable
 from stream.source.kafka import client
 from stream.source.kafka.faults import translate
@@ -20,18 +20,15 @@ _LINGER_MS = 20
 
 
 class KafkaInlet:
-    """Sends events to the topic that all events come from; thread-safe.
+    """Sends to the topics that all events, and all descriptions of labels, come from; thread-safe.
 
-    Parameters
-    ----------
-    topic
-        The events topic. Records are keyed by event id, so that an event and its late labels
-        lie in one partition, in order.
+    Events are keyed by their id, so that an event and its late labels lie in one partition, in
+    order; descriptions by their label.
     """
 
-    def __init__(self, settings: Kafka, topic: str) -> None:
+    def __init__(self, settings: Kafka, topics: Topics) -> None:
         self._settings = settings
-        self._topic = topic
+        self._topics = topics
         self._producer = client.producer(settings)
 
     def send(self, events: Sequence[tuple[bytes, bytes]]) -> None:
@@ -45,9 +42,16 @@ class KafkaInlet:
         AccessDenied
             A right is missing.
         """
+        self._send(self._topics.events, events)
+
+    def describe(self, labels: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Send (label, description) pairs, None to retire one; otherwise as `send`."""
+        self._send(self._topics.labels, labels)
+
+    def _send(self, topic: str, pairs: Sequence[tuple[bytes, bytes | None]]) -> None:
         limit_s = self._settings.poll_interval_ms / 1_000
         try:
-            sent = [self._producer.send(self._topic, value, key) for key, value in events]
+            sent = [self._producer.send(topic, value, key) for key, value in pairs]
             for future in sent:
                 future.get(timeout=limit_s)
         except (KafkaError, OSError) as error:

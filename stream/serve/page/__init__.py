@@ -1,0 +1,1 @@
+"""The live page at `/`, for people who would rather look than read."""
