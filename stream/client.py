@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 try:
     import httpx
@@ -63,6 +64,35 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why a label got its score: `parts`, by expert, sum to its `log_odds`."""
+
+    label: str
+    score: float
+    log_odds: float
+    partition: int
+    by_index: bool
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A labelled event like the one asked about, and how many events ago it was."""
+
+    similarity: float
+    ago: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an event got its labels."""
+
+    labels: tuple[Reason, ...]
+    exemplars: tuple[Exemplar, ...]
+
+
+@dataclass(frozen=True)
 class Tagged:
     """The labels of one event.
 
@@ -76,30 +106,42 @@ class Tagged:
         The set that fits the service's objective best.
     position
         Labelled events that the model had learnt.
+    explanation
+        Where it was asked for.
     """
 
     id: str
     top: tuple[Scored, ...]
     chosen: tuple[str, ...]
     position: int
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True)
 class _Call:
     path: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | None
+    method: str = "POST"
 
 
-def _predicting(events: Sequence[Event], k: int | None) -> _Call:
+def _predicting(events: Sequence[Event], **asked_for: Any) -> _Call:
     if isinstance(events, str):
         raise TypeError("events is one string: pass a list, such as [text]")
     asked = [{"text": one} if isinstance(one, str) else dict(one) for one in events]
-    return _Call("/v1/predict", {"events": asked} | ({} if k is None else {"k": k}))
+    named = {name: value for name, value in asked_for.items() if value is not None}
+    return _Call("/v1/predict", {"events": asked} | named)
 
 
 def _teaching(labels: Mapping[str, Sequence[str]]) -> _Call:
     given = [{"id": name, "labels": list(those)} for name, those in labels.items()]
     return _Call("/v1/feedback", {"events": given})
+
+
+def _telling(label: str, text: str | None) -> _Call:
+    path = f"/v1/labels/{quote(label, safe='/')}"
+    return (
+        _Call(path, None, "DELETE") if text is None else _Call(path, {"description": text}, "PUT")
+    )
 
 
 def _tagged(body: Any) -> list[Tagged]:
@@ -109,9 +151,19 @@ def _tagged(body: Any) -> list[Tagged]:
             tuple(Scored(each["label"], each["score"]) for each in one["top"]),
             tuple(one["chosen"]),
             one["position"],
+            _explained(one.get("explanation")),
         )
         for one in body["predictions"]
     ]
+
+
+def _explained(body: Any) -> Explanation | None:
+    if body is None:
+        return None
+    found = [(one["similarity"], one["ago"], tuple(one["labels"])) for one in body["exemplars"]]
+    return Explanation(
+        tuple(Reason(**one) for one in body["labels"]), tuple(Exemplar(*one) for one in found)
+    )
 
 
 class _Policy:
@@ -200,15 +252,32 @@ class Client:
         self._url, self._retries, self._patience_s = url, retries, patience_s
         self._http = httpx.Client(**_options(url, token, timeout_s, more))
 
-    def predict(self, events: Sequence[Event], k: int | None = None) -> list[Tagged]:
-        """Tag texts or events, in their order; `k` labels of each, else as the service has it.
+    def predict(
+        self, events: Sequence[Event], k: int | None = None, *, threshold: float | None = None,
+        labels: Sequence[str] | None = None, explain: bool | None = None,
+    ) -> list[Tagged]:  # fmt: skip
+        """Tag texts or events, in their order.
+
+        Parameters
+        ----------
+        events
+            Texts, or events as the endpoint takes them.
+        k
+            Labels of each; by default as the service has it.
+        threshold
+            The least score of a label in `top`.
+        labels
+            Of which alone to answer.
+        explain
+            Whether to say why.
 
         Raises
         ------
         ClientError
             See `retriable`, `status` and `problem`.
         """
-        return _tagged(self._ask(_predicting(events, k)))
+        call = _predicting(events, k=k, threshold=threshold, labels=labels, explain=explain)
+        return _tagged(self._ask(call))
 
     def send(self, events: Sequence[Mapping[str, Any]]) -> int:
         """Send events, labelled or not, the way that all events come; how many were taken."""
@@ -218,12 +287,20 @@ class Client:
         """Send the labels of earlier events, by their ids; how many were taken."""
         return int(self._ask(_teaching(labels))["accepted"])
 
+    def describe(self, label: str, text: str) -> None:
+        """Say what a label means, so that it is found before its first event."""
+        self._ask(_telling(label, text))
+
+    def retire(self, label: str) -> None:
+        """Let a label be predicted no more."""
+        self._ask(_telling(label, None))
+
     def _ask(self, call: _Call) -> Any:
         policy = _Policy(self._retries, self._patience_s)
         while True:
             after = None
             try:
-                answer = self._http.post(call.path, json=call.body)
+                answer = self._http.request(call.method, call.path, json=call.body)
             except httpx.TransportError as error:
                 failed = _unreached(error, self._url)
             else:
@@ -257,9 +334,13 @@ class AsyncClient:
         self._url, self._retries, self._patience_s = url, retries, patience_s
         self._http = httpx.AsyncClient(**_options(url, token, timeout_s, more))
 
-    async def predict(self, events: Sequence[Event], k: int | None = None) -> list[Tagged]:
+    async def predict(
+        self, events: Sequence[Event], k: int | None = None, *, threshold: float | None = None,
+        labels: Sequence[str] | None = None, explain: bool | None = None,
+    ) -> list[Tagged]:  # fmt: skip
         """See `Client.predict`."""
-        return _tagged(await self._ask(_predicting(events, k)))
+        call = _predicting(events, k=k, threshold=threshold, labels=labels, explain=explain)
+        return _tagged(await self._ask(call))
 
     async def send(self, events: Sequence[Mapping[str, Any]]) -> int:
         """See `Client.send`."""
@@ -269,12 +350,20 @@ class AsyncClient:
         """See `Client.teach`."""
         return int((await self._ask(_teaching(labels)))["accepted"])
 
+    async def describe(self, label: str, text: str) -> None:
+        """See `Client.describe`."""
+        await self._ask(_telling(label, text))
+
+    async def retire(self, label: str) -> None:
+        """See `Client.retire`."""
+        await self._ask(_telling(label, None))
+
     async def _ask(self, call: _Call) -> Any:
         policy = _Policy(self._retries, self._patience_s)
         while True:
             after = None
             try:
-                answer = await self._http.post(call.path, json=call.body)
+                answer = await self._http.request(call.method, call.path, json=call.body)
             except httpx.TransportError as error:
                 failed = _unreached(error, self._url)
             else:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from stream.errors import InvalidRequest
 from stream.serve.answers import Drifts, Label, Labels, ModelInfo, Partitions, Tree
 from stream.serve.openapi import json, problems
+from stream.serve.paths import LABEL
 from stream.serve.view import ViewSource
 
 MOST = 1_000
@@ -30,7 +31,7 @@ def reads(views: ViewSource) -> APIRouter:
         found = views.current().labels(prefix, limit + 1)
         return json({"labels": found[:limit], "more": len(found) > limit})
 
-    @router.get("/v1/labels/{label:path}", response_model=Label, responses=problems(404, 500, 503))
+    @router.get(LABEL, response_model=Label, responses=problems(404, 500, 503))
     def label(
         label: Annotated[str, Path(description="The label; slashes in it are its own.")],
     ) -> Response:

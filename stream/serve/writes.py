@@ -16,6 +16,7 @@ from stream.serve.batcher import Batcher
 from stream.serve.decode import Decoder, Fields
 from stream.serve.limits import json_route
 from stream.serve.openapi import json, problems
+from stream.serve.paths import LABEL
 from stream.serve.schema import (
     MOST_EXPLAINED,
     DescribeRequest,
@@ -97,7 +98,7 @@ def writes(
         """Send the labels of earlier events to the event topic."""
         return await send(request, decoder.feedback, body.events)
 
-    @router.put("/v1/labels/{label:path}", **taken)
+    @router.put(LABEL, **taken)
     async def describe(label: LabelPath, body: DescribeRequest) -> Response:
         """Say what a label means, new or known; one that is retired is taken up again."""
         return await tell(label, body.description)
@@ -106,7 +107,7 @@ def writes(
     both.include_router(router)
     taken["responses"] = problems(422, 429, 500, 503)
 
-    @both.delete("/v1/labels/{label:path}", **taken)  # without a body, JSON or other
+    @both.delete(LABEL, **taken)  # without a body, JSON or other
     async def retire(label: LabelPath) -> Response:
         """Retire a label: it is predicted no more, until an event or a description has it again."""
         return await tell(label, None)

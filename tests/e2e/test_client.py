@@ -67,6 +67,19 @@ def test_events_and_labels_are_sent(kind: type, endpoint: SimpleNamespace) -> No
     assert b'"labels":["art"]' in endpoint.inlet.pairs[2][1]
 
 
+def test_labels_are_picked_explained_described_and_retired(
+    kind: type, endpoint: SimpleNamespace
+) -> None:
+    client = Both(kind, endpoint.address)
+    (found,) = client.predict(["art x music"], labels=["music", "art"], threshold=0.4, explain=True)
+    assert [one.label for one in found.top] == ["art"]
+    assert [(one.label, one.partition) for one in found.explanation.labels] == [("art", 7)]
+    assert found.explanation.exemplars[0].labels == ("art",)
+    client.describe("law/eu ä", "Law of the Union")
+    client.retire("art")
+    assert [key for key, _ in endpoint.inlet.told] == ["law/eu ä".encode(), b"art"]
+
+
 def test_it_asks_again_once_the_service_is_ready(kind: type, endpoint: SimpleNamespace) -> None:
     endpoint.views.reason = "no view yet"
     timer = threading.Timer(SOON_S, setattr, (endpoint.views, "reason", ""))

@@ -136,6 +136,8 @@ class Kept:
 @contextmanager
 def serving(settings: Settings, inlet: Kept | None) -> Iterator[SimpleNamespace]:
     views, metrics = Views(), Metrics()
+    serve = settings.serve.model_copy(update={"page": False})  # it asks for views of its own
+    settings = settings.model_copy(update={"serve": serve})
     server = EndpointServer(create_app(settings, views, inlet, metrics), "127.0.0.1", 0)
     address = server.start()
     try:

@@ -97,12 +97,13 @@ def test_the_tree_has_each_node_after_its_parent(endpoint: SimpleNamespace) -> N
 def test_labels_are_described_and_retired(endpoint: SimpleNamespace) -> None:
     client, told = endpoint.client, endpoint.inlet.told
     told.clear()
-    answer = client.put("/v1/labels/law/eu%20%C3%A4", json={"description": "Law of the Union"})
+    label = "law/eu%20%C3%A4%0A."
+    answer = client.put(f"/v1/labels/{label}", json={"description": "Law of the Union"})
     assert (answer.status_code, answer.json()) == (202, {"accepted": 1})
     assert client.delete("/v1/labels/art").status_code == 202
     (key, value), retired = told
-    assert key.decode() == "law/eu ä"
-    assert orjson.loads(value) == {"label": "law/eu ä", "text": "Law of the Union"}
+    assert key.decode() == "law/eu ä\n."
+    assert orjson.loads(value) == {"label": "law/eu ä\n.", "text": "Law of the Union"}
     assert retired == (b"art", None)
 
 

@@ -64,6 +64,12 @@ class Ledger:
 LEDGER = Ledger()
 
 
+@pytest.fixture(scope="session")
+def ledger() -> Ledger:
+    """The one of this session."""
+    return LEDGER
+
+
 @pytest.fixture
 def made(launcher: ModuleType, tmp_path: Path) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []

@@ -11,7 +11,7 @@ from stream.serve.view import Exemplar, Reasons
 from stream.types import Scored
 
 _SHOWN = 5
-_PARTS = 4
+_PARTS = 3
 _EXEMPLARS = 3
 _HINT = "The likeliest labels come here, with what spoke for each."
 
@@ -79,7 +79,7 @@ def _tag(one: Scored, chosen: bool, why: Reasons | None) -> None:
                 for name, value in _strongest(why):
                     TextElement(tag="span", text=f"{name} {value:+.2f}")
                 if why.partition >= 0:
-                    TextElement(tag="span", text=f"in partition {why.partition}")
+                    TextElement(tag="span", text=f"partition {why.partition}")
                 if why.by_index:
                     TextElement(tag="span", text="found by the index alone")
 

@@ -159,6 +159,7 @@ def treemap() -> Options:
             {
                 "type": "treemap", "name": "all labels", "roam": False, "leafDepth": 1,
                 "drillDownIcon": "",
+                "animation": False, "animationDurationUpdate": 0,
                 "nodeClick": "zoomToNode", "left": 0, "right": 0, "top": 0, "bottom": 34,
                 "breadcrumb": {
                     "left": 0, "bottom": 2, "height": 24,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from stream.errors import AccessDenied, BraidError, CommitFailed, Fenced, LeaseL
 from stream.source.base import Lease, Outgoing, Unpublishable
 from stream.source.kafka import client
 from stream.source.kafka.faults import UNREACHABLE, carries, transactional_id, translate, words
+from stream.source.kafka.outcome import committed
 from stream.types import TopicPartition
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ _REFUSED = (
     kafka_errors.InvalidRecordError,
 )
 _NEVER = (*_REFUSED, kafka_errors.InvalidTopicError, ValueError, TypeError)
+_PAUSE_S = 0.2
 _ERRORS = (kafka_errors.KafkaError, OSError, ValueError, TypeError)
 
 
@@ -53,6 +56,9 @@ class KafkaSink:
         self._settings = settings
         self._flush_s = settings.transaction_timeout_ms / 1_000
         self._ended: BraidError | None = None
+        self._lease: Lease | None = None
+        self._stands: dict[TopicPartition, int] = {}
+        """Where the group stands, as far as this lease has brought it."""
         self._producer: Any = self._open()
 
     def commit(
@@ -66,8 +72,9 @@ class KafkaSink:
         4. add the positions under the lease's generation, which the group checks;
         5. commit.
 
-        A failure in 1 to 4 aborts. One in 5 leaves the outcome unknown to us: the process must
-        end and start again from what the brokers know.
+        A failure in 1 to 4 aborts. One in 5 leaves the outcome unknown to us: a new producer
+        ends what is open, and the group's offsets tell. Where they do not, the process must end
+        and start again from what the brokers know.
 
         Raises
         ------
@@ -82,6 +89,8 @@ class KafkaSink:
             raise self._ended
         if lease.token is None:
             raise LeaseLost("nothing is leased")
+        if lease is not self._lease:
+            self._lease, self._stands = lease, dict(lease.published)
         if self._producer is None:
             self._producer = self._reopen()
         producer = self._producer
@@ -110,7 +119,11 @@ class KafkaSink:
             producer.commit_transaction()
         except _ERRORS as error:
             self._discard()
-            raise self._final(self._unsure(error)) from error
+            if not self._done(error, positions):
+                raise CommitFailed(
+                    f"the transaction was aborted, could not commit: {words(error)}"
+                ) from error
+        self._stands |= positions
 
     def close(self) -> None:
         """Release the connection; idempotent."""
@@ -180,15 +193,38 @@ class KafkaSink:
             self._ended = meant
         return meant
 
-    def _unsure(self, error: BaseException) -> BraidError:
-        """What a failed step 5 means."""
+    def _done(self, error: BaseException, positions: Mapping[TopicPartition, int]) -> bool:
+        """Whether a transaction whose commit failed was committed all the same.
+
+        Raises
+        ------
+        Fenced, AccessDenied
+            It cannot be known, or the failure is of that kind.
+        """
         meant = self._meaning(error, "commit")
         if isinstance(meant, (Fenced, AccessDenied)):
-            return meant
-        return Fenced(
-            f"whether the transaction was committed is not known ({error})",
-            remedy="start again: it goes on from what the brokers have committed",
-        )
+            raise self._final(meant) from error
+        log.warning("whether a transaction was committed is asked for: %s", words(error))
+        end = time.monotonic() + self._flush_s
+        while positions.keys() <= self._stands.keys() and positions:
+            try:
+                self._producer = self._open()
+                if (found := committed(self._settings, self._stands, positions)) is not None:
+                    return found
+                break
+            except (Unavailable, *_ERRORS) as again:
+                self._discard()
+                if time.monotonic() > end:
+                    log.warning("that is not known either: %s", again)
+                    break
+                time.sleep(_PAUSE_S)
+        self._discard()
+        raise self._final(
+            Fenced(
+                f"whether the transaction was committed is not known ({error})",
+                remedy="start again: it goes on from what the brokers have committed",
+            )
+        ) from error
 
     def _fenced(self) -> Fenced:
         return Fenced(

@@ -1,6 +1,6 @@
 // Keeps the samples that the service pushes, and draws them.
 window.braid = (() => {
-  const MOST = 900, EVENTS = 500, FRESH = 200, LEAST_MS = 60_000, SOON_MS = 60_000;
+  const MOST = 900, EVENTS = 500, FRESH = 200, LEAST_MS = 60_000, SETTLED = 1_000, SOON_MS = 60_000;
   const state = { rows: [], events: [], fresh: [], tree: [], problems: [], charts: {}, names: [] };
   let shown = { tree: null };
 
@@ -151,7 +151,7 @@ window.braid = (() => {
     const now = at(row, "t");
     const alarms = state.events.filter(([t, kind]) => kind < 2 && now - t < SOON_MS).length;
     const turned = state.rows.slice(-10).some((one) => at(one, "refused") > 0);
-    const word = turned ? "overload" : alarms ? "drift" : at(row, "position") ? "steady" : "starting";
+    const word = turned ? "overload" : alarms ? "drift" : at(row, "position") < SETTLED ? "starting" : "steady";
     const pill = document.getElementById("state");
     if (pill) pill.className = `pill ${word}`;
     const say = { overload: "overloaded", drift: `drift: ${alarms} alarm${alarms > 1 ? "s" : ""}` };
