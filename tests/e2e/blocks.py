@@ -3,8 +3,8 @@
 `console` blocks hold commands after `$ ` and lines that must come, in order; numbers may differ. A
 second word says more: `service` stays in the foreground of a terminal of its own, `kafka` is the
 broker that the tests have anyway, `stopped` comes after Ctrl-C in the service's terminal. `python`
-blocks are programs; a `text` block right behind one is what it prints. `json` and `text` are not
-run.
+blocks are programs; a `text` block right behind one is what it prints. `toml` is a file of the
+name behind it. `json` and `text` are not run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-RUN = {"console", "python"}
+RUN = {"console", "python", "toml"}
 LANGUAGES = RUN | {"json", "text"}
 _FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.M | re.S)
 _NUMBER = re.compile(r"\d[\d,.]*(?:e-\d+)?")
@@ -105,6 +105,8 @@ class Reader:
         if block.language == "python":
             said = self._run([sys.executable, "-c", self._put(block.body)], where)
             expect(self._put(block.expected).splitlines(), said, where)
+        elif block.language == "toml":
+            (self._folder / block.role).write_text(block.body)
         elif block.role == "service":
             ((command, lines),) = block.commands
             self._start(self._put(command), [self._put(line) for line in lines], where)
