@@ -138,7 +138,8 @@ def _teaching(labels: Mapping[str, Sequence[str]]) -> _Call:
 
 
 def _telling(label: str, text: str | None) -> _Call:
-    path = f"/v1/labels/{quote(label, safe='/')}"
+    # a client would take dots between slashes for steps in the path
+    path = "/v1/labels/" + quote(label, safe="/").replace(".", "%2E")
     return (
         _Call(path, None, "DELETE") if text is None else _Call(path, {"description": text}, "PUT")
     )

@@ -8,6 +8,7 @@ was raised.
 from __future__ import annotations
 
 import faulthandler
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from stream.types import Record
 
 TRACEPARENT = "traceparent"
 """The header of W3C Trace Context, in Kafka as in HTTP."""
-_CHATTY = {"kafka": logging.ERROR, "faiss": logging.WARNING}
+_CHATTY = {"kafka": logging.ERROR, "faiss": logging.WARNING, "opentelemetry": logging.ERROR}
 _PLACE = "place"
 _TRACE_AT = slice(3, 35)  # of the trace id in a traceparent
 
@@ -80,4 +81,7 @@ class Lines(logging.Formatter):
         line |= _trace() | getattr(record, _PLACE, {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # a lone surrogate, as in odd file names; this one escapes it
+            return json.dumps(line, default=str)

@@ -5,6 +5,7 @@ The context comes and goes as W3C Trace Context, in the header `traceparent`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Headers = tuple[tuple[str, bytes], ...]
 Answered = Callable[[str, int], None]
 
+_FLUSH_S = 2.0
 _SENT_ON = 512  # spans exported together at most; what a slow collector does not take is dropped
 
 
@@ -60,6 +62,7 @@ class Traces:
         )
         if exporter is None:
             exporter = OTLPSpanExporter(endpoint=settings.endpoint)
+        self._exporter = exporter
         self._provider.add_span_processor(
             BatchSpanProcessor(exporter, max_export_batch_size=_SENT_ON)
         )
@@ -115,8 +118,11 @@ class Traces:
             yield answered
 
     def close(self) -> None:
-        """Send what is left, and end the thread."""
+        """Send what is left within two seconds, and end the thread."""
+        giving_up = threading.Timer(_FLUSH_S, self._exporter.shutdown)
+        giving_up.start()
         self._provider.shutdown()
+        giving_up.cancel()
         Lines.span = None
 
     def _headers(self, span: Any) -> Headers:

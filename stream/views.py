@@ -271,7 +271,7 @@ class Publisher:
     def _make(self, pipeline: Pipeline) -> bool:
         """Make a view; False where it has to wait."""
         if (found_links := self._linked(pipeline)) is not None:
-            self._hierarchy = Hierarchy(found_links)
+            self._hierarchy.renew(found_links)
         room = self._spare.pop() if self._spare else None
         frozen = pipeline.model.freeze(room)
         history, retrieval = list(self._history), pipeline.retrieval

@@ -7,12 +7,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ class Window:
     def until(self, expression: str, timeout_s: float = 40) -> None:
         """Wait until a JavaScript expression is true."""
         # a policy forbids what Playwright would poll with in the page's own frame
-        self.page.wait_for_function(f"() => Boolean({expression})", timeout=1000 * timeout_s, polling=200)
+        self.page.wait_for_function(
+            f"() => Boolean({expression})", timeout=1000 * timeout_s, polling=200
+        )
 
     def tell(self, expression: str) -> Any:
         """What a JavaScript expression is."""
@@ -104,6 +107,7 @@ class Window:
         """Keep a picture of the whole page."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}.png"
+        self.page.evaluate("globalThis.braid?.state.names.length && braid.draw(true)")
         self.page.screenshot(path=path, full_page=True)
         return path
 
@@ -125,17 +129,24 @@ class Window:
 
 
 @contextmanager
-def service(*sets: str, source: str = "synthetic") -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`braid run` with its endpoint on a free port: the process and the address."""
-    words = ["run", "--source", source]
+def service(
+    *sets: str, source: str = "synthetic", nice: int = 0
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`braid run` with its endpoint on a free port: the process and the address.
+
+    Without a source it is `braid serve`, for which a port has to be among the settings.
+    A `nice` one leaves processor time to the browsers beside it.
+    """
+    words = ["run", "--source", source] if source else ["serve"]
+    begin = ["nice", "-n", str(nice), *BRAID] if nice else BRAID
     for one in ("serve.port=0", *sets):
         words += ["--set", one]
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "told"
         with told.open("wb") as out:
-            running = subprocess.Popen([*BRAID, *words], stdout=out, cwd=ROOT)
+            running = subprocess.Popen([*begin, *words], stdout=out, cwd=ROOT)
         try:
-            yield running, _address(running, told)
+            yield running, _address(running, told) if source else _answering(running, sets)
         finally:
             running.send_signal(signal.SIGTERM)
             try:
@@ -152,6 +163,17 @@ def _address(running: subprocess.Popen[bytes], told: Path) -> str:
             return found[0]
         time.sleep(0.05)
     raise RuntimeError(f"the service did not start: {told.read_text()}")
+
+
+def _answering(running: subprocess.Popen[bytes], sets: Sequence[str]) -> str:
+    """The address of an endpoint that does not print it, when it answers."""
+    (port,) = (one.removeprefix("serve.port=") for one in sets if one.startswith("serve.port="))
+    end = time.monotonic() + _START_S
+    while running.poll() is None and time.monotonic() < end:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), 1):
+            return f"http://127.0.0.1:{port}"
+        time.sleep(0.05)
+    raise RuntimeError("the service did not start")
 
 
 def _found() -> str:

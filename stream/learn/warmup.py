@@ -11,6 +11,7 @@ from stream import features
 from stream.config import Learn
 from stream.features import Rows
 from stream.learn.model import CHUNK, Model
+from stream.learn.partitions.links import links
 
 _TINY = Learn(small_labels=2, exemplar_bytes=400_000, hash_bits=10, linear_bytes=16_384)
 
@@ -39,6 +40,7 @@ def warm() -> None:
         model.freeze().predict(rows)
         model.embed(rows)
         model.labels.slots_of_ids(model.labels.ids)
+        links(model.partitioner)
 
 
 def _teach(model: Model, rows: Rows, labels: list[str]) -> None:

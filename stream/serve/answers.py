@@ -40,7 +40,10 @@ class Exemplar(Body):
         description="Cosine of the weighed terms; for dense rows of few labels 1/(1 + distance).",
         examples=[0.61],
     )
-    ago: int = Field(description="Labelled events since, itself counted.", examples=[12])
+    ago: int = Field(
+        description="Exemplars kept since, itself counted: labelled events, and descriptions.",
+        examples=[12],
+    )
     labels: list[str] = Field(examples=[["art"]])
 
 
@@ -131,8 +134,10 @@ class Drifts(Body):
 class Node(Body):
     """A partition, or the join of two nodes that are linked more than any others were."""
 
-    id: int = Field(description="A partition's is that in /v1/partitions.", examples=[7])
-    parent: int | None = Field(description="None for a root.", examples=[12])
+    id: int = Field(
+        description="A partition's is that in /v1/partitions; a join's is negative.", examples=[7]
+    )
+    parent: int | None = Field(description="None for a root.", examples=[-3])
     partition: bool = Field(description="Whether it is a partition.", examples=[True])
     size: int = Field(description="Labels below it.", examples=[120])
     events: float = Field(description="Events of those labels.", examples=[88.0])

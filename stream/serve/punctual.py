@@ -1,4 +1,4 @@
-"""A connection whose requests must begin in time and briefly: heads neither drip nor swell.
+"""A connection whose requests must begin in time: their heads may not drip for ever.
 
 Of a body `stream.serve.limits` sees to that, and of idle connections uvicorn; this is what lies
 between, from the opening of a connection, or the first byte after an answer, to the end of a head.
@@ -9,37 +9,28 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
-
-MOST_HEAD = 65_536
-"""Bytes of a head; httptools has no limit of its own."""
+# httptools would be faster, but loses the body of a request that offers to upgrade to HTTP/2
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 def punctual(seconds: float) -> type[asyncio.Protocol]:
     """Make uvicorn's protocol with a limit on the time that a request's head takes."""
 
-    class Punctual(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at import
+    class Punctual(H11Protocol):
         def __init__(self, *args: Any, **named: Any) -> None:
             super().__init__(*args, **named)
             self._late: asyncio.TimerHandle | None = None
-            self._head = 0
             self._upgraded = False
             """Whether the connection is a websocket's now, and another protocol's."""
 
-        def connection_made(self, transport: asyncio.Transport) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             self._watch()
 
         def data_received(self, data: bytes) -> None:
             self._watch()
             super().data_received(data)
-            if not self._answering() and not self._upgraded:
-                self._head += len(data)
-                if self._head > MOST_HEAD:
-                    self._cut()
-                return
-            self._head = 0
-            if self._late is not None:
+            if (self._answering() or self._upgraded) and self._late is not None:
                 self._late.cancel()
                 self._late = None
 

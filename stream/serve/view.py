@@ -51,7 +51,7 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Exemplar:
-    """A labelled event that is like the one asked about; `ago` counts events kept since."""
+    """A labelled event that is like the one asked about; `ago` counts exemplars kept since."""
 
     similarity: float
     ago: int
@@ -73,7 +73,7 @@ class TreeNode:
     Parameters
     ----------
     id
-        Its number; partitions have the number that `PartitionInfo` has.
+        Its number: of a partition that which `PartitionInfo` has, of a join a negative one.
     parent
         The node above it, None for a root.
     partition

@@ -161,7 +161,8 @@ class SharedViews:
         """The label hierarchy; its links are copied, since the buffer is written again."""
         if looked != self._looked:
             named = {name: np.array(arrays[f"{LINKS}{name}"]) for name in Links._fields}
-            self._hierarchy, self._looked = Hierarchy(Links(**named)), looked
+            self._hierarchy.renew(Links(**named))
+            self._looked = looked
         return self._hierarchy
 
     def _index_of(self, arrays: dict[str, Any], generation: int | None) -> FrozenRetrieval | None:

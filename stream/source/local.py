@@ -48,8 +48,10 @@ class LocalSource:
         self._total = total
         self._position = 0
         self._done = False
-        self._inbox: deque[tuple[TopicPartition, bytes, bytes | None]] = deque()
         self._number = {self._sent: 0, self._told: 0}
+        self._inbox: dict[TopicPartition, deque[tuple[bytes, bytes | None]]] = {
+            at: deque() for at in self._number
+        }
         self._lock = threading.Lock()
         self._held: set[TopicPartition] = set()
         self._lease = Lease({self._at: 0, self._sent: 0})
@@ -77,10 +79,10 @@ class LocalSource:
         """At most `most` records; those sent in come first."""
         records: list[Record] = []
         with self._lock:
-            while self._inbox and len(records) < most and self._sent not in self._held:
-                at, key, value = self._inbox.popleft()
-                records.append(self._record(at, self._number[at], key, value))
-                self._number[at] += 1
+            for at, inbox in self._inbox.items():
+                while inbox and len(records) < most and at not in self._held:
+                    records.append(self._record(at, self._number[at], *inbox.popleft()))
+                    self._number[at] += 1
         held = self._at in self._held  # a file that is held has come to its end
         for key, value in itertools.islice(self._iterator, 0 if held else most - len(records)):
             records.append(self._record(self._at, self._position, key, value))
@@ -104,11 +106,11 @@ class LocalSource:
 
     def lag(self) -> int:
         """Records of a file that are left, and those sent in."""
-        return max(self._total - self._position, 0) + len(self._inbox)
+        return max(self._total - self._position, 0) + self._waiting()
 
     def finished(self) -> bool:
         """Whether the iterator has ended and nothing waits."""
-        return self._done and not self._inbox
+        return self._done and not self._waiting()
 
     def send(self, events: Sequence[tuple[bytes, bytes]]) -> None:
         """Take events in from another thread; see `stream.serve.view.Inlet`."""
@@ -120,9 +122,12 @@ class LocalSource:
 
     def _take_in(self, at: TopicPartition, pairs: Sequence[tuple[bytes, bytes | None]]) -> None:
         with self._lock:
-            if len(self._inbox) + len(pairs) > _ROOM:
+            if self._waiting() + len(pairs) > _ROOM:
                 raise Unavailable("too many events wait to be read; send them again later")
-            self._inbox.extend((at, key, value) for key, value in pairs)
+            self._inbox[at].extend(pairs)
+
+    def _waiting(self) -> int:
+        return sum(len(inbox) for inbox in self._inbox.values())
 
     def close(self) -> None:
         """Nothing to release."""

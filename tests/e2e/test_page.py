@@ -35,7 +35,7 @@ def chrome() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A service that closes a connection whose request takes over two seconds to begin."""
-    with service("serve.head_s=2") as (_, where):
+    with service("serve.head_s=2", nice=10) as (_, where):
         yield where
 
 
@@ -69,6 +69,7 @@ def test_charts_have_data_and_follow_by_push(windows: Any) -> None:
     window.drawn()
     window.tell("globalThis.opened = true")
     window.until("braid.state.rows.at(-1).at(-1) > 500")  # events learnt
+    window.tell("braid.draw(true)")  # those out of sight, too
     sources = window.tell(
         "Object.fromEntries(Object.keys(braid.state.charts).map((name) => "
         "[name, getElement(braid.state.charts[name].id).chart.getOption()]))"
@@ -168,7 +169,7 @@ def test_a_socket_of_another_site_is_refused(address: str) -> None:
 def test_tokens_a_process_of_its_own_and_hostile_names(chrome: Any, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text(f"looker predict,feedback {SECRET}\nteller feedback teller-secret-002\n")
-    with service(f"serve.tokens_file={tokens}", "serve.process=true") as (_, where):
+    with service(f"serve.tokens_file={tokens}", "serve.process=true", nice=10) as (_, where):
         window = Window(chrome, where)
         asked = window.page.get_by_label("Token")
         for wrong in ("nobody-secret-0001", "teller-secret-002"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 
@@ -21,7 +22,7 @@ def line(message: str, *args: object, **more: object) -> dict[str, object]:
     record = logger.makeRecord("stream.test", 30, "f", 1, message, args, None, **more)
     text = logs.Lines().format(record)
     assert "\n" not in text
-    return orjson.loads(text)
+    return json.loads(text)
 
 
 def test_a_line_says_when_what_and_where(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +39,10 @@ def test_a_line_says_when_what_and_where(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_header_that_is_no_trace_is_left_out() -> None:
     place = logs.at(Record("t", 0, 1, None, None, headers=(("traceparent", b"x"),)))
     assert "trace_id" not in line("x", extra=place)
+
+
+def test_a_text_that_is_no_unicode_is_escaped() -> None:
+    assert line("a file \udc80")["message"] == "a file \udc80"
 
 
 def test_an_exception_is_told_in_the_same_line() -> None:

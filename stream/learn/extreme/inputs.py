@@ -21,11 +21,9 @@ from stream.learn.extreme.scratch import (
     TERMS_N,
     Scratch,
 )
-from stream.learn.extreme.shortlist import RECENCY
+from stream.learn.extreme.shortlist import ASKED, RECENCY
 from stream.learn.extreme.state import EVENTS, LABELS, PARTIAL, Extreme
 
-ASKED = -2.0
-"""The similarity of a candidate that the caller named, rather than the index."""
 _CLIP = 6.0
 
 

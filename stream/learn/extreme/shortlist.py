@@ -31,6 +31,8 @@ from stream.learn.extreme.state import (
 )
 
 RECENCY = 2_000.0
+ASKED = -2.0
+"""The similarity of a candidate that the caller named, rather than the index."""
 _GATE = 0.04  # precision below which a name that occurs makes no candidate
 
 
@@ -96,7 +98,7 @@ def _seat(seat: Any, n: Any, candidate: Any, label: int) -> None:
 
 
 @kernel
-def gather(s: Extreme, t: Scratch, near: Any, mass: Any) -> None:
+def gather(s: Extreme, t: Scratch, near: Any, similar: Any, mass: Any) -> None:
     """All candidates, each once."""
     t.n[FOUND] = 0
     voted = t.n[VOTED]
@@ -113,8 +115,11 @@ def gather(s: Extreme, t: Scratch, near: Any, mass: Any) -> None:
     if not t.off[OFF_PARTS]:
         _partly(s, t)
     t.n[OWN] = t.n[FOUND]
-    for label in near:
-        if 0 <= label < s.sizes[LABELS] and not s.labels.retired[label] and not t.off[OFF_INDEX]:
+    for k in range(len(near)):
+        label = near[k]
+        if t.off[OFF_INDEX] and similar[k] != ASKED:
+            continue
+        if 0 <= label < s.sizes[LABELS] and not s.labels.retired[label]:
             _seat(t.seat, t.n, t.candidate, label)
 
 

@@ -41,7 +41,7 @@ def forward(s: Extreme, t: Scratch, leaf_of: Any, words: Any, near: Any, similar
     if not (t.off[OFF_NAMES] and t.off[OFF_PARTS]):
         matching.scan(s.names, words, t.told)
     shortlist.vote(s, t, mass)
-    shortlist.gather(s, t, near, mass)
+    shortlist.gather(s, t, near, similar, mass)
     inputs.describe(s, t, mass, near, similar)
     m = t.n[FOUND]
     rescorer.logits(s.rescorer, t.x, m, t.hidden, t.z)

@@ -24,12 +24,15 @@ GROUPS = {
     "name_parts": (23, 32, 33),
 }
 """The re-scorer's features by what they come of, as `stream.learn.extreme.inputs` writes them."""
+_ABSENT = {0: float(np.log(0.01 / 1.01)), 26: -2.0}
+"""Features that are not 0 where there is nothing: odds of no votes, and no name."""
 
 
 def why(s: Extreme, t: Scratch, leaf_of: Any, slots: Sequence[int], most: int) -> Why:
     """Explain labels of the row that `forward` has just seen; those not scored are left out.
 
-    A part is what the log odds lose without it. The re-scorer is not linear, so `together` holds
+    A part is what the log odds lose where its features are as of a candidate that it says nothing
+    of. The re-scorer is not linear, so `together` holds
     what the parts do only together, and the constant.
     """
     seats = {int(label): at for at, label in enumerate(t.candidate[: t.n[FOUND]])}
@@ -43,7 +46,8 @@ def _label(s: Extreme, t: Scratch, leaf_of: Any, slot: int, at: int) -> LabelWhy
     parts = {}
     for name, places in GROUPS.items():
         without = x.copy()
-        without[list(places)] = 0
+        for place in places:
+            without[place] = _ABSENT.get(place, 0.0)
         if (part := whole - _logit(s.rescorer, without)) != 0:
             parts[name] = part
     if leaf >= 0 and not t.off[OFF_BIAS]:

@@ -10,8 +10,8 @@ import numpy as np
 from stream import features
 from stream.features import Rows
 from stream.labels import Labels
-from stream.learn.extreme.inputs import ASKED
 from stream.learn.extreme.learner import ExtremeLearner
+from stream.learn.extreme.shortlist import ASKED
 from stream.learn.ranking import Scores, ranked
 from stream.learn.small.learner import SmallLearner
 from stream.learn.why import Why

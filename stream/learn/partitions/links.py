@@ -41,6 +41,16 @@ def links(partitioner: Partitioner) -> Links:
     return Links(pair, weight, mass)
 
 
+def strongest(found: Links, most: int) -> Links:
+    """At most so many pairs, those with the most links for their size."""
+    if len(found.weight) <= most:
+        return found
+    a, b = found.pair.T
+    density = found.weight / (found.mass[a] * found.mass[b])
+    kept = np.sort(np.argpartition(-density, most)[:most])
+    return Links(found.pair[kept], found.weight[kept], found.mass)
+
+
 @kernel
 def _sum(
     p: Partitions, leaf_of: Any, leaves: int, mass: Any, room: Any, pair: Any, weight: Any

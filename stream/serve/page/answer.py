@@ -12,7 +12,7 @@ from stream.types import Scored
 
 _SHOWN = 5
 _PARTS = 3
-_EXEMPLARS = 3
+_EXEMPLARS, _NAMES = 3, 8
 _HINT = "The likeliest labels come here, with what spoke for each."
 
 
@@ -92,4 +92,4 @@ def _strongest(why: Reasons) -> list[tuple[str, float]]:
 def _exemplar(one: Exemplar) -> None:
     with ui.element("div").classes("tag"), ui.element("div").classes("why"):
         TextElement(tag="span", text=f"similarity {one.similarity:.2f}")
-        TextElement(tag="span", text=", ".join(one.labels)).classes("label")
+        TextElement(tag="span", text=", ".join(one.labels[:_NAMES])).classes("label")

@@ -116,6 +116,13 @@ def member(settings: Kafka) -> Any:
     )
 
 
+def asker(settings: Kafka) -> Any:
+    """A consumer that asks for the group's offsets and never joins it."""
+    return _open(
+        KafkaConsumer, settings, "Read", **_consumer(settings), group_id=settings.group
+    )  # fmt: skip
+
+
 def publisher(settings: Kafka) -> Any:
     """A transactional producer."""
     budget = settings.transaction_timeout_ms

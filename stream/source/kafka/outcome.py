@@ -29,23 +29,19 @@ def committed(
     Returns
     -------
     bool or None
-        None where it stands at neither, since somebody else has moved it.
+        None where it stands at neither: somebody else has moved it, or nothing was ever committed.
 
     Raises
     ------
     Unavailable, AccessDenied
         As for the source.
     """
-    admin = client.admin(settings)
+    asker = client.asker(settings)
     try:
-        partitions = [KafkaPartition(*at) for at in after]
-        told = admin.list_group_offsets({settings.group: partitions})[settings.group]
+        # a consumer that reads committed is told of no offset that a transaction still holds back
+        stands = {at: asker.committed(KafkaPartition(*at)) for at in after}
     finally:
-        admin.close()
-    stands = {TopicPartition(*at): found.offset for at, found in told.items()}
-    if all(stands.get(at) == offset for at, offset in after.items()):
+        asker.close(autocommit=False)
+    if stands == after:
         return True
-    # -1 is nobody's: then it stands at the beginning, as the lease has it
-    if all(stands.get(at, -1) in {before[at], -1} for at in after):
-        return False
-    return None
+    return False if all(stands[at] == before[at] for at in after) else None

@@ -70,10 +70,18 @@ window.braid = (() => {
     return { min: Math.min(first, last - LEAST_MS), max: last };
   }
 
-  function drawLines() {
+  // Charts out of sight are drawn when they come into it.
+  const inSight = new Set();
+  const sight = new IntersectionObserver((found) => {
+    for (const one of found)
+      inSight[one.isIntersecting ? "add" : "delete"](one.target.dataset.plot);
+    if (found.some((one) => one.isIntersecting)) draw();
+  });
+
+  function drawLines(force) {
     const x = span();
     for (const [name, one] of Object.entries(state.charts)) {
-      if (!one.columns) continue;
+      if (!one.columns || !(force || inSight.has(name))) continue;
       const seen = state.rows.some((row) => one.columns.some((column) => (one.zero ? at(row, column) > 0 : at(row, column) != null)));
       blank(name, !seen);
       let most = one.least;
@@ -82,6 +90,7 @@ window.braid = (() => {
       const yAxis = { max: end, interval: end && end / (one.most ? 4 : 2) };
       chart(name)?.setOption({ dataset: { source: state.rows }, xAxis: x, yAxis });
     }
+    if (!force && !inSight.has("changes")) return;
     const rows = [[], [], [], []];
     for (const [t, kind, text] of state.events) rows[kind].push([t, kind, text]);
     blank("changes", !state.events.length);
@@ -114,7 +123,8 @@ window.braid = (() => {
     blank("tree", !state.tree.length);
     const made = chart("tree");
     // while somebody looks into a partition the picture stays as it is
-    if (!made || (!force && (shown.tree === state.tree || zoomed(made)))) return;
+    if (!made || zoomed(made)) return;
+    if (!force && (!inSight.has("tree") || shown.tree === state.tree)) return;
     made.setOption({ series: [{ data: state.tree.map(painted) }] });
     shown.tree = state.tree;
   }
@@ -193,7 +203,7 @@ window.braid = (() => {
 
   function draw(force = false) {
     if (document.hidden && !force) return;
-    drawLines();
+    drawLines(force);
     drawTree(force);
     tiles();
     fresh();
@@ -207,6 +217,7 @@ window.braid = (() => {
       if (!Object.keys(state.charts).every(chart)) return;
       clearInterval(wait);
       draw(true);
+      document.querySelectorAll("[data-plot]").forEach((one) => sight.observe(one));
     }, 50);
     new MutationObserver(() => {
       for (const one of Object.values(state.charts)) one.made = null;
@@ -240,5 +251,5 @@ window.braid = (() => {
     draw();
   }
 
-  return { begin, push, tree, state };
+  return { begin, push, tree, draw, state };
 })();
