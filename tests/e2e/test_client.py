@@ -13,7 +13,7 @@ import pytest
 
 from stream.client import AsyncClient, Client, ClientError, Scored
 from stream.config import load
-from tests.e2e.test_endpoint import Kept, serving
+from tests.e2e.words import Kept, serving
 
 TOKEN = "a-token-of-these-tests"
 SOON_S = 1.5

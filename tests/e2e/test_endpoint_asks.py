@@ -11,7 +11,8 @@ import pytest
 
 from stream.config import load
 from stream.serve.answers import PredictResponse, Tree
-from tests.e2e.test_endpoint import Kept, fails, serving
+from tests.e2e.test_endpoint import fails
+from tests.e2e.words import Kept, serving
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 
 from stream.config import load
 from stream.serve.inference import InferResponse
-from tests.e2e.test_endpoint import Kept, fails, serving
+from tests.e2e.test_endpoint import fails
+from tests.e2e.words import Kept, serving
 
 INFER = "/v2/models/braid/infer"
 

@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 
 from stream.config import load
 from stream.errors import NotReady
-from tests.e2e.test_endpoint import Kept, WordView, serving
+from tests.e2e.words import Kept, WordView, serving
 
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "openapi.json"
 DOCUMENT: dict[str, Any] = orjson.loads(FILE.read_bytes())
