@@ -34,7 +34,7 @@ from stream.source.base import Sink, Source
 from stream.source.folder import Folder
 from stream.source.local import LocalSource, jsonl
 from stream.source.synthetic import Planted, SyntheticStream, Vast, VastStream
-from stream.traces import Traces
+from stream.traces import Traces, begun
 from stream.views import Publisher
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _run(
     metrics = publisher.metrics
     source, sink, inlet = _kafka(settings) if local is None else _local(settings, local)
     line = _Line()
-    traces = Traces(settings.traces) if settings.traces.endpoint else None
+    traces = begun(settings.traces)
     runner = Runner(
         settings, source, sink, store, publisher, metrics, SystemClock(), line.tick, traces
     )
@@ -100,7 +100,7 @@ def _run(
         timer = threading.Timer(seconds, stop.set)
         timer.daemon = True
         timer.start()
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
         runner.run(stop)
     finally:
@@ -111,7 +111,7 @@ def _run(
             inlet.close()
         if traces is not None:
             traces.close()
-    _say(_summary(runner, time.monotonic() - begun))
+    _say(_summary(runner, time.monotonic() - start))
     problems = runner.problems() if local is not None else []  # it ended by itself
     for problem in problems:
         _say(f"braid: {problem}")
@@ -131,7 +131,7 @@ def serve_snapshot(settings: Settings) -> int:
     clock, metrics = SystemClock(), Metrics()
     publisher = Publisher(settings.serve.view_s, clock, metrics)
     publisher.refresh(state.revive(settings, snapshot), 0, force=True)
-    traces = Traces(settings.traces) if settings.traces.endpoint else None
+    traces = begun(settings.traces)
     server = _endpoint(settings, publisher, None, metrics, traces)
     stop.wait()
     server.stop()

@@ -131,6 +131,11 @@ class Traces:
         return tuple((name, value.encode()) for name, value in carrier.items())
 
 
+def begun(settings: Settings) -> Traces | None:
+    """Traces where a collector is named."""
+    return Traces(settings) if settings.endpoint else None
+
+
 def carried(record: Record) -> Headers:
     """The trace context of a record."""
     return tuple(

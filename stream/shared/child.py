@@ -29,7 +29,7 @@ from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
 from stream.shared.inlet import SOCKET, RemoteInlet
 from stream.shared.views import SharedViews
-from stream.traces import Traces
+from stream.traces import begun
 
 _WAIT_S = 120.0
 _PAUSE_S = 0.05
@@ -57,7 +57,7 @@ def main() -> None:
     elif order["inlet"] == "socket":
         inlet = RemoteInlet(folder / SOCKET)
     serve = settings.serve
-    traces = Traces(settings.traces) if settings.traces.endpoint else None
+    traces = begun(settings.traces)
     try:
         app = create_app(settings, views, inlet, metrics, elsewhere=views.metrics, traces=traces)
         server = EndpointServer(
