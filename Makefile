@@ -22,7 +22,7 @@ MINUTES ?= 20
 CASES ?= 20000
 ARGS ?=
 
-.PHONY: help setup demo test test-faults soak fuzz audit check lock openapi kafka screenshots bench-quality bench-parts bench-scale bench-index bench-gpu clean
+.PHONY: help setup demo test test-faults soak fuzz audit check lock openapi kafka screenshots bench-quality bench-parts bench-scale bench-index bench-gpu bench-encoder bench-promotion clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -103,6 +103,13 @@ bench-index: $(READY)  ## the prototype index at 10^5 and 10^6 labels, beside fa
 # faiss-gpu and torch are in .venv where it was set up with GPU=1.
 bench-gpu: $(READY)  ## the GPU index at 10^6 and 10^7 labels; says so where there is no GPU
 	$(PY) tests/bench/bench_gpu.py --out tests/bench/results $(ARGS)
+
+bench-encoder: $(READY)  ## a learnt embedding against the fixed projection (DATA=../shared/data)
+	$(PY) tests/bench/bench_encoder.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) \
+	  --out tests/bench/results $(ARGS)
+
+bench-promotion: $(READY)  ## a promotion and a rollback under load, and what training costs
+	$(PY) tests/bench/bench_promotion.py --out tests/bench/results $(ARGS)
 
 bench-parts: $(READY)  ## what every part of the learners is worth (DATA=../shared/data)
 	$(PY) tests/bench/bench_ablation.py $(if $(filter synthetic,$(DATA)),,--data $(DATA)) \

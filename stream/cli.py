@@ -26,6 +26,16 @@ Sets = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="One setting, such as learn.top_k=5."),
 ]
 
+HERE = "http://localhost:8080"
+Url = Annotated[str, typer.Option(help="Of the service's endpoint.")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="BRAID_TOKEN",
+        help="With the scope admin, where the service asks for one; rather in the environment.",
+    ),
+]
+
 
 @app.command()
 def run(
@@ -172,6 +182,32 @@ def inspect(
     from stream.tools import inspect as look
 
     sys.exit(look(folder))
+
+
+@app.command()
+def rollback(url: Url = HERE, token: Token = None) -> None:
+    """Let a running service go back to the generation of its index before, and train no more.
+
+    Example: braid rollback --url http://localhost:8080
+    """
+    from stream.client import Client
+
+    with Client(url, token, retries=0) as client:
+        now, to = client.roll_back()
+    typer.echo(f"braid: from generation {now} back to {to}, once its index is filled")
+
+
+@app.command()
+def resume(url: Url = HERE, token: Token = None) -> None:
+    """Let a running service train its embedding again, after a rollback.
+
+    Example: braid resume --url http://localhost:8080
+    """
+    from stream.client import Client
+
+    with Client(url, token, retries=0) as client:
+        client.resume()
+    typer.echo("braid: the embedding is trained again")
 
 
 @app.command()

@@ -5,6 +5,7 @@ BraidError
 ├── MissingExtra          an optional dependency is not installed
 ├── InvalidRecord         one record cannot be used; it goes to the dead letters
 ├── InvalidRequest        one HTTP request cannot be used; it gets a 4xx
+├── Conflict              the state of the service does not allow it now; it gets a 409
 ├── Overloaded            the endpoint is full; ask again later            (retriable)
 ├── NotReady              the model has no view yet                        (retriable)
 ├── SnapshotError         a snapshot is damaged, foreign or unreadable
@@ -65,6 +66,13 @@ class InvalidRequest(BraidError):
         super().__init__(message, remedy=message)
         self.field = field
         self.status = status
+
+
+class Conflict(BraidError):
+    """What was asked for cannot be done as the service stands; the message says what can be."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, remedy=message)
 
 
 class Overloaded(BraidError):

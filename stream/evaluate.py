@@ -21,6 +21,7 @@ from stream.learn.model import CHUNK
 from stream.pipeline import Item, Pipeline
 from stream.scores import Tally
 from stream.source.folder import Folder
+from stream.training.opening import school_of
 from stream.types import Description
 
 Names = Literal["seen", "all"]
@@ -60,6 +61,8 @@ def score_all(task: Task, settings: Settings) -> Iterator[dict[str, Any]]:
     folder = Folder(task.folder, text=task.text)
     total = min(task.limit or folder.events, folder.events)
     pipeline = Pipeline(settings)
+    if (school := school_of(settings, inline=True)) is not None:
+        pipeline.generations.enrol(school)
     tally = Tally(folder.label_names)
     descriptions = folder.descriptions() if task.names else {}
     if task.names == "all":

@@ -54,6 +54,9 @@ class Rows:
         that of its first letters in the low half; 0 ends a title.
     spans
         (n + 1,) int64, the bounds of each row's words.
+    beside
+        (n, d) float32 at unit length, what a plugged encoder makes of each text, NaN for rows
+        without; None where it was not asked.
     """
 
     indptr: Int64
@@ -63,6 +66,7 @@ class Rows:
     dense: Float32 | None = None
     words: UInt64 = field(default_factory=lambda: _NO_WORDS)
     spans: Int64 = field(default_factory=lambda: _NO_SPANS)
+    beside: Float32 | None = None
 
     def __len__(self) -> int:
         return len(self.indptr) - 1 if self.dense is None else len(self.dense)
@@ -88,6 +92,7 @@ class Rows:
             None,
             self.words[first:last],
             self.spans[start : stop + 1] - first,
+            None if self.beside is None else self.beside[start:stop],
         )
 
 
@@ -97,7 +102,9 @@ EMPTY = Rows(
 
 Row = tuple[UInt64, Float32, Float32, UInt64]
 """Hashes, raw values, terms and words of a sparse row."""
-AnyRow = Row | Float32
+Told = tuple[UInt64, Float32, Float32, UInt64, Float32]
+"""The same, and what a plugged encoder makes of it, (d,); of a batch all rows have it, or none."""
+AnyRow = Row | Told | Float32
 
 
 def name_hashes(names: Sequence[str]) -> UInt64:
@@ -110,7 +117,7 @@ def name_hashes(names: Sequence[str]) -> UInt64:
     return np.fromiter(map(_named.__getitem__, names), np.uint64, len(names))
 
 
-def stack(rows: Sequence[Row]) -> Rows:
+def stack(rows: Sequence[Row | Told]) -> Rows:
     """Sparse rows as one batch."""
     if not rows:
         return EMPTY
@@ -118,10 +125,14 @@ def stack(rows: Sequence[Row]) -> Rows:
     for at, which in ((0, 0), (1, 3)):
         np.cumsum([len(row[which]) for row in rows], out=bounds[at, 1:])
     if len(rows) == 1:
-        hashes, raw, terms, words = rows[0]
+        hashes, raw, terms, words = rows[0][:4]
     else:
-        hashes, raw, terms, words = (np.concatenate(part) for part in zip(*rows, strict=True))
-    return Rows(bounds[0], hashes, raw, terms, None, words, bounds[1])
+        columns = [*zip(*rows, strict=True)][:4]
+        hashes, raw, terms, words = (np.concatenate(part) for part in columns)
+    beside = None
+    if len(rows[0]) > 4:
+        beside = np.stack([row[4] for row in rows if len(row) > 4])
+    return Rows(bounds[0], hashes, raw, terms, None, words, bounds[1], beside)
 
 
 def blank(n: int, width: int) -> Rows:

@@ -150,10 +150,10 @@ class LabelSpace:
         """Ids of slots, (n,) int64."""
         return self.ids[np.asarray(slots, np.int64)]
 
-    def ids_of_names(self, names: Iterable[str]) -> list[int]:
-        """Ids of labels, those that are not known left out."""
-        ids, slots = self._table.ids, self._slots
-        return [int(ids[slots[name]]) for name in names if name in slots]
+    def slots_of_names(self, names: Iterable[str]) -> list[int]:
+        """Slots of labels, those that are not known left out."""
+        slots = self._slots
+        return [slots[name] for name in names if name in slots]
 
     def with_prefix(self, prefix: str, most: int, known: int = 1 << 62) -> list[str]:
         """At most `most` names that start with `prefix`, in order, of the first `known` labels."""

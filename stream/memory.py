@@ -13,6 +13,8 @@ from indexes.prototypes import label_bytes, labels_within
 from stream.config import Settings
 from stream.learn import adwin, suspicion
 from stream.learn.arrays import nbytes, power
+from stream.learn.discovery import state as discovery
+from stream.learn.encoder.recipe import Recipe
 from stream.learn.extreme import capacity
 from stream.learn.extreme.capacity import costs, exemplars_in, table_bits
 from stream.learn.extreme.learner import ExtremeLearner
@@ -26,6 +28,9 @@ _NAME = 170  # bytes of a name of 20 letters, its id, and the maps to its slot
 _MAPPED = 60  # bytes of a name, its id and their places in the endpoint's process
 _PROCESS = 300_000_000  # bytes of the interpreter, the libraries and the compiled kernels
 _LISTED = 330  # bytes of a label in the index beside its codes
+_TRAINER = 800_000_000  # bytes of the process of training with torch, and of what a batch takes
+_REMEMBERED = 1_100  # bytes of a sparse event that is kept for training
+_LATE = 80_000_000  # bytes of events that training may not have seen
 _ROOM = 1_024  # labels that the learner has room for at first
 
 
@@ -84,6 +89,7 @@ def plan(
     ]
     detectors = power(leaves + 1, 64) * nbytes(adwin.SPECS, {"detectors": 1})
     told = power(labels, 64)
+    found = discovery.BYTES if learn.discovers else 0
     seen = [
         Part(
             "co-occurrence",
@@ -95,6 +101,7 @@ def plan(
         Part("partitions", "", leaves, parts["leaves"]),
         Part("drift detectors", "", leaves, detectors),
         Part("suspicion", "", told, nbytes(suspicion.SPECS, {"labels": told})),
+        Part("discovery", "learn.possible_share", discovery.CLUSTERS, found),
         Part("label strings and ids", "", labels, labels * _NAME, about=True),
         Part("late labels", "learn.waiting_bytes", learn.waiting, 2 * learn.waiting_bytes, True),
         Part("prototypes", "index.prototype_bytes", held, centroids, about=True),
@@ -107,7 +114,28 @@ def plan(
         own, shown = _PROCESS + labels * _MAPPED, held * _indexed(dimension)
         seen.append(Part("endpoint's process", "serve.process", 1, own, about=True))
         seen.append(Part("index that it maps", "serve.process", held, shown, about=True))
+    if settings.encoder.train and settings.index.background:
+        seen += _training(settings, labels, width)
     return [*learner, *seen, Part("process", "", 1, _PROCESS, about=True)]
+
+
+def _training(settings: Settings, labels: int, width: int) -> list[Part]:
+    """What an embedding that learns takes: beside the stream, and in its process."""
+    encoder, index = settings.encoder, settings.index
+    dimension = min(index.dimension, width) if width else index.dimension
+    rows = 0 if width else 1 << Recipe().bits
+    held = min(labels, labels_within(index.prototype_bytes, dimension))
+    kept = int(held * label_bytes(dimension))
+    table, learnt = rows * (5 * dimension + 8), min(labels, encoder.labels)
+    events = encoder.memory * (4 * width or _REMEMBERED)
+    being_made = kept + held * _indexed(dimension)
+    own = _TRAINER + table + learnt * 24 * dimension + events
+    return [
+        Part("generation before", "encoder.train", held, kept + rows * dimension, about=True),
+        Part("generation being made", "encoder.train", held, being_made + rows * dimension, True),
+        Part("events for training to come", "encoder.train", 1, _LATE, about=True),
+        Part("process of training", "encoder.labels", learnt, own, about=True),
+    ]
 
 
 def evicted(pipeline: Pipeline) -> dict[str, int]:

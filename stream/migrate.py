@@ -16,7 +16,7 @@ from stream.config import Learn
 from stream.looks import look
 from stream.teaching import Caps
 
-FORMAT = 5
+FORMAT = 6
 OLDEST = 4
 
 Arrays = dict[str, Any]
@@ -34,7 +34,17 @@ def _from_4(arrays: Arrays, meta: Meta) -> None:
     arrays |= Caps(defaults.source_share, defaults.source_burst).arrays()
 
 
-_STEPS: dict[int, Callable[[Arrays, Meta], None]] = {4: _from_4}
+def _from_5(arrays: Arrays, meta: Meta) -> None:
+    """The prototype index has generations, of which there was the first."""
+    model = meta["model"]
+    first = {"kind": "projection", "dimension": model["width"] or model["dimension"], "number": 0}
+    given: Meta = {
+        "current": first, "before": None, "newest": 0, "held": False, "verdicts": []
+    }  # fmt: skip
+    meta["generations"] = None if meta["index"] is None else given
+
+
+_STEPS: dict[int, Callable[[Arrays, Meta], None]] = {4: _from_4, 5: _from_5}
 
 
 def migrate(found: int, arrays: Arrays, meta: Meta) -> None:

@@ -18,17 +18,18 @@ from stream import features
 from stream.config import Settings
 from stream.errors import BraidError, InvalidRecord
 from stream.features import AnyRow, Featurizer, Rows
+from stream.generations import Generations
 from stream.labels import Labels
 from stream.learn.delayed import Outcome, WaitingRoom
+from stream.learn.discovery import Discovery
 from stream.learn.model import CHUNK, Model, Near
 from stream.learn.ranking import Judged, Scores
+from stream.plugged import plug
 from stream.retrieval import Retrieval, due, pays
 from stream.teaching import Caps
 from stream.types import Description, DriftEvent, Example, Float32, Prediction, Scored
 
 log = logging.getLogger(__name__)
-
-_TOGETHER = 1_024  # descriptions embedded together
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,7 @@ class _Lesson:
 
     at: int
     row: AnyRow
-    id: str
-    labels: tuple[str, ...]
-    checked: tuple[str, ...] | None
+    example: Example
     predict: bool
 
 
@@ -92,11 +91,13 @@ class Pipeline:
         self.model = Model(settings.learn, settings.index.dimension)
         self.room = WaitingRoom(settings.learn.waiting, settings.learn.waiting_bytes)
         self.caps = Caps(settings.learn.source_share, settings.learn.source_burst)
-        self.retrieval: Retrieval | None = None
+        self.plug = plug(settings.encoder)
+        self.generations = Generations(settings.index, self.model, self.plug)
+        self.discovery = Discovery(settings.learn)
 
     def step(self, items: Sequence[Item]) -> Outcomes:
         """Predict and learn a batch; what comes labelled is predicted as it is learnt, in order."""
-        out = Outcomes()
+        out = Outcomes(drift=self.generations.turn())
         items = [self._admitted(item, out) for item in items]
         events = [
             (at, item)
@@ -112,6 +113,7 @@ class Pipeline:
         ]
         self._predict(ahead, rows, out)
         self._learn(items, rows, out)
+        self.generations.keep_up()
         return out
 
     def _admitted(self, item: Item, out: Outcomes) -> Item:
@@ -136,7 +138,7 @@ class Pipeline:
 
         Where it does not, the first of a `chunk` that begins here may ask, for measuring.
         """
-        embedded, near = self.model.embed(rows), None
+        embedded, near = self.generations.embed(rows), None
         if self.retrieval is None or embedded is None:
             return _Asked(rows, embedded, near)
         settings, worth = self.settings.index, self.model.index_worth
@@ -146,6 +148,12 @@ class Pipeline:
             near = self.retrieval.near(embedded[:1], self.model.labels)
             near = near and near.padded(len(rows))
         return _Asked(rows, embedded, near)
+
+    def _beside(self, rows: Sequence[AnyRow], examples: Sequence[Example]) -> Sequence[AnyRow]:
+        """The rows of examples, with vectors where the index is of the plugged encoder."""
+        if self.plug is None or not self.generations.plugged or not rows:
+            return rows
+        return self.plug.beside(rows, examples)
 
     def _row(self, at: int, item: Item, out: Outcomes) -> AnyRow | None:
         """The row of an event, or None and a failure."""
@@ -180,13 +188,17 @@ class Pipeline:
     ) -> None:
         if not chosen:
             return
-        asked = self._ask(features.batch([rows[at] for at, _ in chosen]))
+        given: Sequence[AnyRow] = [rows[at] for at, _ in chosen]
+        examples = [item.what for _, item in chosen if isinstance(item.what, Example)]
+        assert len(examples) == len(chosen), "descriptions are not predicted"
+        if pays(self.settings.index, self.model.index_worth):
+            given = self._beside(given, examples)
+        asked = self._ask(features.batch(given))
         scores = self.model.predict(asked.rows, asked.near)
         k = self.settings.learn.top_k
         for n, (at, item) in enumerate(chosen):
-            assert isinstance(item.what, Example), "descriptions are not predicted"
             out.predictions[at] = prediction(
-                self.model.labels, self.model.position, scores, n, item.what.id, k, item.late
+                self.model.labels, self.model.position, scores, n, examples[n].id, k, item.late
             )
 
     def _learn(self, items: Sequence[Item], rows: Mapping[int, AnyRow], out: Outcomes) -> None:
@@ -204,8 +216,11 @@ class Pipeline:
                 row = rows.get(at)  # none for feedback: its event came earlier
                 row = self.featurizer.row(labelled) if row is None else row
                 asked = item.predict and _comes_labelled(item)
-                known = labelled.labels or ()
-                run.append(_Lesson(at, row, labelled.id, known, labelled.checked, asked))
+                run.append(_Lesson(at, row, labelled, asked))
+            elif at in rows and self.discovery.on:
+                if not self.settings.index.background:  # the prediction made saw another state
+                    self._flush(run, out)
+                self._unlabelled(at, item.what, rows[at], out)
         self._flush(run, out)
 
     def _labelled(self, example: Example, usable: bool, out: Outcomes) -> Example | None:
@@ -219,6 +234,29 @@ class Pipeline:
             return None
         return example if example.labels is not None else self.room.event(example)
 
+    def _unlabelled(self, at: int, example: Example, row: AnyRow, out: Outcomes) -> None:
+        """Show an event without labels to discovery, with how probable its best label is.
+
+        As it was predicted, where it was. Where the state is to depend on the events alone, by the
+        state at its place, whoever predicts it.
+        """
+        model, rows, best = self.model, features.batch([row]), 0.0
+        made = out.predictions.get(at)
+        if not self.settings.index.background:
+            try:
+                p = model.predict(rows, self._ask(rows).near).p
+            except Exception as error:
+                out.failures[at] = _broken(error)
+                out.predictions.pop(at, None)
+                return
+            best = float(p[0, 0]) if p.shape[1] else 0.0
+        elif made is None:
+            return
+        elif made.top:
+            best = made.top[0].score
+        told = self.discovery.unlabelled(rows, example, best, model.labels, model.position)
+        out.drift.extend(told)
+
     def _flush(self, run: list[_Lesson], out: Outcomes) -> None:
         """Learn events in parts that end with the model's chunks, so that the index stays close.
 
@@ -226,6 +264,8 @@ class Pipeline:
         depends on where batches are cut, unless each is a part of its own.
         """
         start, alone = 0, not self.settings.index.background
+        rows = self._beside([one.row for one in run], [one.example for one in run])
+        run[:] = [replace(one, row=row) for one, row in zip(run, rows, strict=True)]
         while start < len(run):
             stop = start + (1 if alone else CHUNK - self.model.position % CHUNK)
             self._learn_part(run[start:stop], out)
@@ -258,28 +298,33 @@ class Pipeline:
         model, before = self.model, self.model.position
         begins = before // CHUNK if before % CHUNK == 0 else None
         asked = self._ask(features.batch([one.row for one in part]), begins)
-        labels = [one.labels for one in part]
-        checked = [one.checked for one in part]
+        lessons = [one.example for one in part]
+        labels = [one.labels or () for one in lessons]
+        checked = [one.checked for one in lessons]
         given = checked if any(one is not None for one in checked) else None
         judged: list[Judged] = []
         try:
             out.drift.extend(
-                model.learn(asked.rows, labels, asked.near, given, [one.id for one in part], judged)
+                model.learn(
+                    asked.rows, labels, asked.near, given, [one.id for one in lessons], judged
+                )
             )
         finally:  # what was learnt before something broke is not learnt again
             self._tell(part, judged, out)
+        out.drift.extend(self.discovery.learnt(asked.rows, lessons, judged, model.labels))
         if not model.extreme:
             return
-        embedded = model.embed(asked.rows) if asked.embedded is None else asked.embedded
-        assert embedded is not None, "an extreme model embeds"
         known = 0
         if self.retrieval is None:  # what came before the switch is in model.taught
             known = max(0, model.extreme_from - before)
-        retrieval = self._retrieval(embedded.shape[1])
-        ids = [model.labels.ids_of_names(names) for names in labels]
-        retrieval.learn(ids[known:], embedded[known:])
+        self.generations.begin()
+        if known < len(part):
+            truths = [model.labels.slots_of_names(names) for names in labels[known:]]
+            embedded = None if asked.embedded is None else asked.embedded[known:]
+            rows = asked.rows.part(known, len(part))
+            self.generations.learn(rows, truths, embedded)
         for slots in model.alarmed:
-            retrieval.discount(model.labels.ids_of(slots))
+            self.generations.discount(slots)
         model.alarmed.clear()
 
     def _tell(self, part: Sequence[_Lesson], judged: Sequence[Judged], out: Outcomes) -> None:
@@ -290,48 +335,23 @@ class Pipeline:
             for n in range(len(scores.slots)):
                 one = next(lessons)
                 if one.predict:
-                    made = prediction(labels, position + n, scores, n, one.id, k)
+                    made = prediction(labels, position + n, scores, n, one.example.id, k)
                     out.predictions[one.at] = made
 
     def describe(self, description: Description) -> list[DriftEvent]:
         """Learn what a label means, or retire it."""
         events = self.model.describe(description.label, description.text)
         slot = self.model.labels.slot(description.label)
-        if self.retrieval is not None and slot is not None:
-            if description.text is None:
-                self.retrieval.retire(self.model.labels.id_of(slot))
-            else:
-                self._describe_prototypes(self.retrieval, [slot])
+        if slot is not None and description.text is None:
+            self.generations.retire(slot)
+        elif slot is not None:
+            self.generations.describe([slot])
         return events
 
-    def _describe_prototypes(self, retrieval: Retrieval, slots: Sequence[int]) -> None:
-        if self.featurizer.length:
-            return  # words say nothing of a dense row
-        labels = self.model.labels
-        for start in range(0, len(slots), _TOGETHER):
-            part = slots[start : start + _TOGETHER]
-            texts = [features.of_text(labels.descriptions[slot]) for slot in part]
-            embedded = self.model.embed(features.stack(texts))
-            if embedded is not None:
-                retrieval.describe(labels.ids_of(part).tolist(), embedded)
-
-    def _retrieval(self, dimension: int) -> Retrieval:
-        """The index, made when the space has turned extreme."""
-        if self.retrieval is None:
-            self.retrieval = Retrieval(self.settings.index, dimension)
-            self._describe_prototypes(self.retrieval, list(self.model.labels.descriptions))
-            self._teach_prototypes(self.retrieval)
-        return self.retrieval
-
-    def _teach_prototypes(self, retrieval: Retrieval) -> None:
-        """Start the prototypes from the events that the extreme learner was started from."""
-        taught, self.model.taught = self.model.taught, []
-        for start in range(0, len(taught), CHUNK):
-            part = taught[start : start + CHUNK]
-            embedded = self.model.embed(features.batch([row for row, _, _ in part]))
-            assert embedded is not None, "an extreme model embeds"
-            ids = [self.model.labels.ids_of(truth.tolist()).tolist() for _, truth, _ in part]
-            retrieval.learn(ids, embedded)
+    @property
+    def retrieval(self) -> Retrieval | None:
+        """The generation of the prototype index that is in use."""
+        return self.generations.current
 
 
 def _broken(error: Exception) -> InvalidRecord:

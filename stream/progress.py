@@ -10,6 +10,7 @@ from stream.metrics import Metrics
 from stream.pipeline import Item, Outcomes
 from stream.types import DeadLetter, Example
 
+_OUTCOMES = {"promotion": "promoted", "rollback": "rolled_back", "refusal": ""}
 _DECAY = 0.999  # of the prequential precision: about the last 1,000 events
 
 
@@ -70,6 +71,11 @@ class Progress:
             if event.kind == "suspicious_label":
                 side = "given" if event.evidence["given"] else "missing"
                 metrics.count("braid_suspicious_labels_total", kind=side)
+            if event.kind == "possible_label":
+                metrics.count("braid_possible_labels_total")
+            if event.kind in _OUTCOMES:
+                came_to = _OUTCOMES[event.kind] or event.evidence["outcome"]
+                metrics.count("braid_encoder_verdicts_total", outcome=came_to)
             if event.kind == "new_label" and event.evidence["alike"] is not None:
                 metrics.count("braid_alike_labels_total")
         self.capped += outcome.capped

@@ -119,13 +119,7 @@ class Runner:
         if self._away_since is not None:
             away = self._clock.monotonic() - self._away_since
             found.append(f"the source has been away for {away:.0f} s; look at the brokers")
-        if (refused := self.pipeline.model.refused) > 0:
-            most = self.settings.learn.most_labels
-            found.append(
-                f"{refused:,} times a label left out: learn.most_labels={most:,} are known"
-            )
-        if (capped := self.progress.capped) > 0:
-            found.append(f"{capped:,} labels not learnt: over learn.source_share of their source")
+        found += gauges.problems(self.pipeline, self.progress)
         return found + [self._not_snapped] * bool(self._not_snapped)
 
     def restore(self, ahead: Future[state.Recovered | None] | None = None) -> bool:
@@ -182,6 +176,8 @@ class Runner:
         records = self._poll()
         start = self._clock.monotonic()
         waiting = deque(records)
+        if not waiting and self.pipeline.generations.stirs():
+            self._batch((), silent=False)
         while waiting:
             silent = self._silent(waiting[0])
             same: list[Record] = []

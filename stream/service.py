@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from indexes.warm import warm as warm_index
-from stream import state
+from stream import encoders, state
 from stream.beside import beside
 from stream.checkpoint import SnapshotStore, opened
 from stream.clock import SystemClock
@@ -35,6 +35,7 @@ from stream.source.folder import Folder
 from stream.source.local import LocalSource, jsonl
 from stream.source.synthetic import Planted, SyntheticStream, Vast, VastStream
 from stream.traces import Traces, begun
+from stream.training.opening import school_of
 from stream.views import Publisher
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def serve_stream(
     """Run until the stream ends, time is up, or a signal comes; the exit status."""
     stop = _stop_on_signals()
     require(settings.index)
+    if name := settings.encoder.plugin:
+        _say(f"braid: loading the encoder {name}")
+        encoders.load(name, settings.encoder.model)
     if local is not None:
         _known(local)
     ahead = beside(partial(state.recover, settings, store), "recover")
@@ -83,7 +87,7 @@ def _run(
     settings: Settings, local: Local | None, seconds: float, stop: threading.Event,
     store: SnapshotStore | None, ahead: Future[state.Recovered | None], publisher: Publisher,
 ) -> int:  # fmt: skip
-    metrics = publisher.metrics
+    metrics, school = publisher.metrics, school_of(settings)
     source, sink, inlet = _kafka(settings) if local is None else _local(settings, local)
     line = _Line()
     traces = begun(settings.traces)
@@ -92,6 +96,8 @@ def _run(
     )
     if runner.restore(ahead):
         _say(f"braid: going on from a snapshot at position {runner.pipeline.model.position:,}")
+    if school is not None:
+        runner.pipeline.generations.enrol(school)
     server = None
     if settings.serve.enabled:
         publisher.refresh(runner.pipeline, 0, force=True)
@@ -105,6 +111,7 @@ def _run(
         runner.run(stop)
     finally:
         line.end()
+        runner.pipeline.generations.close()
         if server is not None:
             server.stop()
         if hasattr(inlet, "close"):
@@ -129,7 +136,7 @@ def serve_snapshot(settings: Settings) -> int:
             remedy="set checkpoint.folder to the folder that braid run writes to",
         )
     clock, metrics = SystemClock(), Metrics()
-    publisher = Publisher(settings.serve.view_s, clock, metrics)
+    publisher = Publisher(settings.serve.view_s, clock, metrics, follows=False)
     publisher.refresh(state.revive(settings, snapshot), 0, force=True)
     traces = begun(settings.traces)
     server = _endpoint(settings, publisher, None, metrics, traces)

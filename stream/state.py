@@ -21,7 +21,6 @@ from stream.config import Settings
 from stream.errors import SnapshotError
 from stream.learn import persist
 from stream.pipeline import Pipeline
-from stream.retrieval import Retrieval
 from stream.types import TopicPartition
 
 FORK_BYTES = 64_000_000  # copying less than that takes no longer than a fork
@@ -59,11 +58,12 @@ def begin(
     SnapshotError
         It could not be begun; the callable raises it where it could not be written.
     """
+    pipeline.generations.training.keep()
     if forked.can_fork() and size(pipeline) >= FORK_BYTES:
 
         def write(alive: Callable[[], None]) -> None:
             arrays, meta = _model(pipeline, positions, topic_ids)
-            index = () if pipeline.retrieval is None else pipeline.retrieval.parts(copied=False)
+            index = pipeline.generations.parts(copied=False)
             store.write_parts(itertools.chain(arrays.items(), index), meta, alive)
 
         return partial(_finish, forked.Child(write), pipeline)
@@ -105,8 +105,7 @@ def take(
     """
     arrays, meta = _model(pipeline, positions, topic_ids)
     copied = {name: np.array(array) for name, array in arrays.items()}
-    if pipeline.retrieval is not None:
-        copied |= pipeline.retrieval.arrays()
+    copied |= dict(pipeline.generations.parts())
     return Snapshot(copied, meta)
 
 
@@ -115,7 +114,7 @@ def _model(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arrays of all but the index, not copied, and the metadata."""
     arrays, model = persist.dump(pipeline.model)
-    arrays |= pipeline.caps.arrays()
+    arrays |= pipeline.caps.arrays() | pipeline.discovery.arrays()
     meta: dict[str, Any] = {
         "model": model,
         "featurizer": pipeline.featurizer.state(),
@@ -123,6 +122,7 @@ def _model(
         "positions": [[at.topic, at.partition, offset] for at, offset in positions.items()],
         "topic_ids": dict(topic_ids),
         "index": None if pipeline.retrieval is None else pipeline.retrieval.index.kind,
+        "generations": pipeline.generations.state(),
     }
     return arrays, meta
 
@@ -149,7 +149,7 @@ def revive(settings: Settings, snapshot: Snapshot) -> Pipeline:
     pipeline = Pipeline(settings)
     meta, arrays = snapshot.meta, dict(snapshot.arrays)
     with ThreadPoolExecutor(1, "index") as pool:  # beside the model: it takes about as long
-        index = pool.submit(_retrieval, settings, arrays, meta)
+        index = pool.submit(_load_index, pipeline, arrays, meta)
         try:
             persist.load(pipeline.model, arrays, meta["model"])
         except (KeyError, ValueError) as error:
@@ -158,21 +158,18 @@ def revive(settings: Settings, snapshot: Snapshot) -> Pipeline:
                 remedy="restore an earlier one, or start with an empty folder",
             ) from error
         pipeline.caps.load(arrays)
+        pipeline.discovery.load(arrays)
         pipeline.featurizer.load(meta["featurizer"])
         pipeline.room.load(meta["room"])
-        pipeline.retrieval = index.result()
+        index.result()
     return pipeline
 
 
-def _retrieval(
-    settings: Settings, arrays: dict[str, Any], meta: Mapping[str, Any]
-) -> Retrieval | None:
-    """The prototypes and their index, None where there was none."""
-    if meta["index"] is None:
-        return None
-    made = Retrieval(settings.index, meta["model"]["width"] or meta["model"]["dimension"])
-    made.load(arrays, meta["index"])
-    return made
+def _load_index(pipeline: Pipeline, arrays: dict[str, Any], meta: Mapping[str, Any]) -> None:
+    """The generations of the index, where there are any."""
+    if meta["index"] is not None:
+        dense = meta["model"]["width"] > 0
+        pipeline.generations.load(arrays, meta["index"], meta["generations"], dense)
 
 
 def positions(snapshot: Snapshot) -> dict[TopicPartition, int]:

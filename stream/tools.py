@@ -129,6 +129,7 @@ def inspect(folder: Path) -> int:
         "learner": meta["model"]["kind"],
         "labels": len(snapshot.arrays["labels.ids"]),
         "index": meta["index"],
+        "generations": meta["generations"],
         "waiting_events": len(meta["room"]["events"]),
         "bytes": sum(array.nbytes for array in snapshot.arrays.values()),
         "arrays": {name: f"{array.dtype} {array.shape}" for name, array in snapshot.arrays.items()},
@@ -159,7 +160,7 @@ def check(settings: Settings, labels: int, width: int) -> None:
 
 def catalogue() -> None:
     """Print the metric catalogue."""
-    from stream.metrics import CATALOGUE
+    from stream.catalogue import CATALOGUE
 
     table = Table("metric", "kind", "unit", "labels", "meaning", "remedy")
     for one in CATALOGUE:

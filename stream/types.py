@@ -124,8 +124,9 @@ class DriftEvent:
     """A change that the model noticed or made.
 
     `kind` is one of `global_alarm`, `partition_alarm`, `split`, `merge`, `new_label`,
-    `suspicious_label`;
-    `scope` is `global`, `partition/N` or `label/NAME`; `evidence` is plain JSON.
+    `suspicious_label`, `possible_label`, and of the index's encoder `promotion`, `refusal`,
+    `rollback`; `scope` is `global`, `partition/N`, `label/NAME`, `cluster/N` or `encoder`;
+    `evidence` is plain JSON.
     """
 
     kind: str

@@ -11,25 +11,32 @@ import math
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from stream import generations
 from stream.clock import Clock
-from stream.errors import InvalidRecord, NotReady
+from stream.encoders import Guard
+from stream.errors import Conflict, InvalidRecord, NotReady
 from stream.features import Featurizer, Rows, batch
+from stream.learn.encoder.plugged import Plugged
+from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model import Frozen, Near, nothing_near
 from stream.learn.partitions.links import Links, links
 from stream.learn.ranking import only
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline, prediction
+from stream.plugged import vectors
 from stream.retrieval import FrozenRetrieval, Retrieval, pays
 from stream.serve.hierarchy import Hierarchy
 from stream.serve.view import Exemplar, Explanation, LabelInfo, PartitionInfo, Reasons, TreeNode
 from stream.types import DriftEvent, Example, Prediction
 
 _HISTORY = 1_000
+_ORDERS = 8  # that wait at most
 _SHARE = 0.1  # of the pipeline's time that making views may take
 _LONGEST_S = 0.75  # between views; a new label is to be seen within a second
 _SHOWN = 20
@@ -45,7 +52,8 @@ class ModelView:
         self, featurizer: dict[str, Any], retrieval: Retrieval | FrozenRetrieval | None,
         frozen: Frozen,
         history: Callable[[], Sequence[DriftEvent]], lag: Callable[[], int],
-        index: dict[str, Any], hierarchy: Hierarchy, lock: threading.Lock | None = None,
+        index: dict[str, Any], made: Mapping[str, Any], hierarchy: Hierarchy,
+        lock: threading.Lock | None = None, guard: Guard | None = None,
     ) -> None:  # fmt: skip
         self._frozen = frozen
         self._featurizer = Featurizer()
@@ -54,8 +62,10 @@ class ModelView:
         self._history = history
         self._lag = lag
         self._index = index
+        self._generations = made
         self._hierarchy = hierarchy
         self._lock = threading.Lock() if lock is None else lock
+        self._guard = guard  # of the plugged encoder, if there is one
 
     @property
     def position(self) -> int:
@@ -123,16 +133,27 @@ class ModelView:
         rows = batch([featurizer.row(example) for example in examples])
         if not self._frozen.known or rows.width != self._frozen.learner.width:
             return None  # the learner for such rows is still to be made
+        if self._guard is not None and self._plugged():
+            return replace(rows, beside=vectors(self._guard, examples))
         return rows
+
+    def _plugged(self) -> bool:
+        """Whether the index is asked, and with the vectors of a plugged encoder."""
+        retrieval, worth = self._retrieval, self._frozen.index_worth
+        if retrieval is None or retrieval.encoder.kind != Plugged.kind:
+            return False
+        return pays(retrieval.settings, worth)
 
     def _near(self, rows: Rows, more: Sequence[int]) -> Near | None:
         """What the index finds, where it is asked, and `more` labels to look at; under the lock."""
         near: Near | None = None
-        embedded = self._frozen.embed(rows)
+        learner = self._frozen.learner
+        if not isinstance(learner, ExtremeLearner) or rows.width != learner.width:
+            return None
         retrieval, worth = self._retrieval, self._frozen.index_worth
-        if embedded is not None and retrieval is not None and pays(retrieval.settings, worth):
-            near = retrieval.near(embedded, self._frozen.labels)
-        if not more or embedded is None:
+        if retrieval is not None and pays(retrieval.settings, worth):
+            near = retrieval.near(retrieval.embed(learner, rows), self._frozen.labels)
+        if not more:
             return near
         return (nothing_near(len(rows)) if near is None else near).joined(more)
 
@@ -199,11 +220,19 @@ class ModelView:
             "index": self._index,
         }
 
+    def generations(self) -> Mapping[str, Any]:
+        """See `stream.generations.about`."""
+        return self._generations
+
 
 def about_index(retrieval: Retrieval | None) -> dict[str, Any]:
     """Kind and size of the prototype index, and why that kind."""
+    encoder = retrieval.encoder if retrieval else None
     return {
         "kind": retrieval.index.kind if retrieval else "none",
+        "generation": retrieval.number if retrieval else 0,
+        "encoder": encoder.kind if encoder else "none",
+        "plugin": encoder.name if isinstance(encoder, Plugged) else "",
         "labels": len(retrieval.index) if retrieval else 0,
         "reason": retrieval.reason if retrieval else "every label is scored",
     }
@@ -216,10 +245,16 @@ class Publisher:
     ----------
     every_s
         Seconds between views at most often; less often where copying takes too much time.
+    follows
+        Whether there is a stream that the views follow, and that takes orders.
     """
 
-    def __init__(self, every_s: float, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, every_s: float, clock: Clock, metrics: Metrics, follows: bool = True
+    ) -> None:
         self._every_s = every_s
+        self._follows = follows
+        self._orders: deque[Mapping[str, Any]] = deque(maxlen=_ORDERS)
         self._clock = clock
         self.metrics = metrics
         self._history: deque[DriftEvent] = deque(maxlen=_HISTORY)
@@ -255,6 +290,8 @@ class Publisher:
         """Make a view where one is due; called by the pipeline's thread."""
         now = self._clock.monotonic()
         self._lag = lag
+        for order in self._taken():
+            self._stale |= generations.obey(pipeline.generations, order)
         if self._begun:
             self.metrics.set("braid_view_age_seconds", now - self._made)
         if not force and now < self._due:
@@ -280,7 +317,9 @@ class Publisher:
             found = retrieval.frozen()
         self._view = ModelView(
             pipeline.featurizer.state(), found, frozen, lambda: history, self.lag,
-            about_index(pipeline.retrieval), self._hierarchy,
+            about_index(pipeline.retrieval), generations.about(pipeline.generations),
+            self._hierarchy,
+            guard=None if pipeline.plug is None else pipeline.plug.guard,
         )  # fmt: skip
         weakref.finalize(self._view, self._spare.append, frozen)
         return True
@@ -294,6 +333,17 @@ class Publisher:
         took = self._clock.monotonic() - begun
         self._linked_due = begun + max(_LINKED_S, took / _LINKED_SHARE)
         return found
+
+    def order(self, what: Mapping[str, Any]) -> None:
+        """Let the pipeline's thread have an order; see `stream.serve.view.ViewSource`."""
+        if not self._follows:
+            raise Conflict("these are views of a snapshot: ask a member that runs the stream")
+        self._orders.append(what)
+
+    def _taken(self) -> Iterator[Mapping[str, Any]]:
+        """Orders that came since the last call."""
+        while self._orders:
+            yield self._orders.popleft()
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.kafka_fixtures"]
+pytest_plugins = ["tests.kafka_fixtures", "tests.encoder_harness"]
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

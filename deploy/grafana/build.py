@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stream.metrics import CATALOGUE
+from stream.catalogue import CATALOGUE
 
 PLACE = Path(__file__).parent / "dashboards"
 WIDTH, HEIGHT = 8, 8
@@ -81,6 +81,7 @@ DASHBOARDS: dict[str, list[Panel]] = {
         ("Label partitions", "short", gauge("braid_partitions")),
         ("Alarms, splits, merges, new labels", "short", each("braid_drift_events_total", "kind")),
         ("Suspicious labels", "short", each("braid_suspicious_labels_total", "kind")),
+        ("Possible labels", "short", [(rate("braid_possible_labels_total"), "{{instance}}")]),
         ("Labels that look alike", "short", [(rate("braid_alike_labels_total"), "{{instance}}")]),
         ("Labels left out", "short", gauge("braid_refused_labels")),
         ("Labels over their share", "short", [(rate("braid_capped_labels_total"), "{{instance}}")]),
@@ -93,7 +94,26 @@ DASHBOARDS: dict[str, list[Panel]] = {
             [(f"braid_index_labels{{{_ON}}} / (braid_labels{{{_ON}}} > 0)", "{{instance}}")],
         ),
         ("Given way to others", "short", gauge("braid_evicted", "what")),
+        ("Texts without a vector", "short", gauge("braid_encoder_lost", "reason")),
+        ("Encoder cut off", "short", gauge("braid_encoder_cut_off")),
         ("Time of a micro-batch", "s", quantiles("braid_step_seconds")),
+        ("Generation in use", "short", gauge("braid_index_generation")),
+        ("Verdicts on challengers", "short", each("braid_encoder_verdicts_total", "outcome")),
+        (
+            "Events trained on and passed over",
+            "short",
+            [
+                (rate("braid_training_events_total"), "{{instance}} trained on"),
+                (rate("braid_training_passed_over_total"), "{{instance}} passed over"),
+            ],
+        ),
+        (
+            "Training at work",
+            "percentunit",
+            [(rate("braid_training_busy_seconds_total"), "{{instance}}")],
+        ),
+        ("Ends of training", "short", [(rate("braid_training_restarts_total"), "{{instance}}")]),
+        ("Memory of training", "bytes", gauge("braid_training_bytes")),
     ],
 }
 

@@ -20,7 +20,7 @@ EXTREME_PARTS = (
     "titles", "names", "name_parts", "linear", "centroids", "recency", "partition_bias",
     "index", "descriptions",
 )  # fmt: skip
-PARTS = (*EXPERTS, "sets", "partition_weights", "reaction", *EXTREME_PARTS)
+PARTS = (*EXPERTS, "sets", "partition_weights", "reaction", "discovery", *EXTREME_PARTS)
 
 
 class Learn(Section):
@@ -64,6 +64,12 @@ class Learn(Section):
     """Parts left out, comma separated, for ablations; an unknown one names them all."""
     suspicious_share: float = Field(0.001, ge=0, le=0.1)
     """Share of events of which a suspicious label is told at most; 0 tells none."""
+    possible_share: float = Field(0.0005, ge=0, le=0.1)
+    """Share of events of which a possible new label is told at most; 0 looks for none."""
+    possible_size: int = Field(25, ge=4, le=10_000)
+    """Distinct events that no known label explains, alike, from which they may be a label."""
+    possible_memory: int = Field(10_000, ge=100, le=1_000_000)
+    """Events in which the weight of such an event fades by half."""
     drift_delta: float = Field(0.002, gt=0, lt=1)
     """ADWIN's confidence; smaller alarms later and less."""
 
@@ -80,6 +86,11 @@ class Learn(Section):
         """The parts left out."""
         return frozenset(filter(None, self.without.split(",")))
 
+    @property
+    def discovers(self) -> bool:
+        """Whether possible labels are looked for."""
+        return self.possible_share > 0 and "discovery" not in self.off
+
 
 class Index(Section):
     """The index of label prototypes."""
@@ -92,6 +103,8 @@ class Index(Section):
     """Bytes of the prototypes; labels beyond that replace the least useful, also in the index."""
     neighbours: int = Field(10, ge=0, le=100)
     """Nearest prototypes added to each shortlist."""
+    learnt_neighbours: int = Field(60, ge=0, le=100)
+    """The same where the embedding is learnt, and the nearest are worth more."""
     worth: float = Field(0.005, ge=0, le=1)
     """Share of true labels that only the index finds from which it is asked for every event; below
     it, for one event in 16, and below a quarter of it for one in 1,024. 0 always asks."""

@@ -10,9 +10,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from stream.config.cluster import Kafka, Topics
+from stream.config.encoding import Encoder
 from stream.config.learning import Index, Learn
 from stream.config.section import Section
 from stream.config.service import Checkpoint, DeadLetters, Limits, Run, Serve
@@ -20,7 +21,7 @@ from stream.config.telling import Log, Traces
 from stream.errors import SettingError
 
 PREFIX = "BRAID_"
-OWN = frozenset({"BRAID_TEST_DATA", "BRAID_KAFKA_JARS"})  # of the tests and the broker launcher
+OWN = frozenset({"BRAID_TEST_DATA", "BRAID_KAFKA_JARS", "BRAID_TOKEN"})  # of others than settings
 SHORT = {"BOOTSTRAP_SERVERS": "KAFKA__BOOTSTRAP_SERVERS"}
 
 
@@ -33,11 +34,19 @@ class Settings(Section):
     dead_letters: DeadLetters = DeadLetters()
     learn: Learn = Learn()
     index: Index = Index()
+    encoder: Encoder = Encoder()
     checkpoint: Checkpoint = Checkpoint()
     serve: Serve = Serve()
     run: Run = Run()
     log: Log = Log()
     traces: Traces = Traces()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Settings:
+        # a micro-batch asks for what it predicts, what it learns, and descriptions
+        if self.encoder.plugin and 3 * self.encoder.timeout_ms > self.kafka.poll_interval_ms:
+            raise ValueError("encoder.timeout_ms must be at most a third of kafka.poll_interval_ms")
+        return self
 
 
 def names() -> list[str]:
@@ -118,7 +127,7 @@ def _shown(name: str, value: Any) -> Any:
 
 def _first(error: ValidationError) -> SettingError:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part) for part in first["loc"]) or "settings"
     value = first["input"]
     if isinstance(value, dict):  # a check across fields: name the section, not its secrets
         value = "..."

@@ -10,8 +10,14 @@ import numpy as np
 from stream import features
 from stream.config import Learn
 from stream.features import Rows
+from stream.learn.discovery import Discovery
+from stream.learn.encoder.encoders import quantised
+from stream.learn.extreme import bag
+from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model import CHUNK, Model
 from stream.learn.partitions.links import links
+from stream.learn.ranking import Judged
+from stream.types import Example
 
 _TINY = Learn(small_labels=2, exemplar_bytes=400_000, hash_bits=10, linear_bytes=16_384)
 
@@ -39,8 +45,21 @@ def warm() -> None:
         model.predict(rows)
         model.freeze().predict(rows)
         model.embed(rows)
+        if isinstance(model.learner, ExtremeLearner) and not rows.width:
+            slot, weight, n = model.learner.weighed(rows)
+            quantised(np.ones((2, 8), np.float32)).of_weighed(slot, weight, n)
+            bag.projected(slot, weight, n, np.zeros((len(n), 8), np.float32))
         model.labels.slots_of_ids(model.labels.ids)
         links(model.partitioner)
+        _discover(model, rows)
+
+
+def _discover(model: Model, rows: Rows) -> None:
+    discovery = Discovery(_TINY)
+    example = Example("", features={"x": 1.0})
+    scores = model.predict(rows)
+    discovery.learnt(rows, [example] * len(rows), [Judged(0, scores)], model.labels)
+    discovery.warm()
 
 
 def _teach(model: Model, rows: Rows, labels: list[str]) -> None:

@@ -42,7 +42,7 @@ def needed(path: str, method: str = "GET") -> str | None:
     """The scope that a request needs; None where all may make it."""
     if not path.startswith(GUARDED) or path.startswith(_OPEN):
         return None
-    if path.startswith("/v1/labels/") and method.upper() not in _LOOKS:
+    if path.startswith(("/v1/labels/", "/v1/generations/")) and method.upper() not in _LOOKS:
         return "admin"
     return _NEEDED.get(path, "predict")
 

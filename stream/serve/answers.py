@@ -118,7 +118,16 @@ class Drift(Body):
     """A change that the model noticed or made."""
 
     kind: Literal[
-        "global_alarm", "partition_alarm", "split", "merge", "new_label", "suspicious_label"
+        "global_alarm",
+        "partition_alarm",
+        "split",
+        "merge",
+        "new_label",
+        "suspicious_label",
+        "possible_label",
+        "promotion",
+        "refusal",
+        "rollback",
     ] = Field(examples=["split"])
     scope: str = Field(examples=["partition/7"])
     position: int = Field(examples=[20000])
@@ -158,6 +167,8 @@ class IndexInfo(Body):
     """The prototype index."""
 
     kind: str = Field(examples=["none"])
+    generation: int = Field(description="See /v1/generations.", examples=[0])
+    encoder: str = Field(description="What carries events into its space.", examples=["none"])
     labels: int = Field(description="Prototypes in it.", examples=[0])
     reason: str = Field(description="Why this kind.", examples=["every label is scored"])
 
@@ -173,6 +184,47 @@ class ModelInfo(Body):
     threshold: float = Field(description="From which micro-F1 chooses.", examples=[0.31])
     memory_bytes: int = Field(description="Of the learner's arrays.", examples=[1048576])
     index: IndexInfo
+
+
+class Generation(Body):
+    """An encoder with the prototypes and the index of its space."""
+
+    number: int = Field(description="0 is the fixed projection.", examples=[1])
+    encoder: str = Field(
+        description="Its kind: projection, bag or residual (both learnt), or plugged.",
+        examples=["bag"],
+    )
+    dimension: int = Field(description="Floats of a prototype.", examples=[256])
+    state: Literal["in use", "before", "being made"] = Field(examples=["in use"])
+    labels: int = Field(description="Prototypes; of one being made, to begin with.", examples=[900])
+
+
+class Training(Body):
+    """Whether challengers are trained."""
+
+    state: Literal["on", "waiting", "held", "off"] = Field(examples=["on"])
+    reason: str = Field(examples=["challengers are trained beside the stream"])
+
+
+class Generations(Body):
+    """The generations of the prototype index."""
+
+    generations: list[Generation]
+    training: Training
+    verdicts: list[Drift] = Field(description="What came of the last challengers, newest last.")
+
+
+class RolledBack(Body):
+    """Which generation is to take over; it does so once its index is filled."""
+
+    from_: int = Field(alias="from", description="The one in use.", examples=[2])
+    to: int = Field(description="The one before.", examples=[1])
+
+
+class Resumed(Body):
+    """Challengers are trained again."""
+
+    training: Literal["resumed"] = Field(examples=["resumed"])
 
 
 class FieldError(Body):

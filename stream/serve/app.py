@@ -15,6 +15,7 @@ from stream.metrics import Metrics
 from stream.serve.access import Guard, Keys
 from stream.serve.batcher import Batcher
 from stream.serve.decode import Decoder
+from stream.serve.generations import generations
 from stream.serve.health import health
 from stream.serve.inference import inference
 from stream.serve.observe import Observe
@@ -138,6 +139,7 @@ def create_app(
         )
     )  # fmt: skip
     app.include_router(reads(views))
+    app.include_router(generations(views))
     app.include_router(health(views, metrics, elsewhere))
     return app
 

@@ -53,6 +53,7 @@ INTERNAL = Kind(
     500, "internal", "The service failed", "an unexpected error; it is in the service's log"
 )
 _INVALID = Kind(422, "invalid-request", "The request does not fit")
+_CONFLICT = Kind(409, "conflict", "This cannot be done now")
 _CLOSED = Kind(
     503,
     "no-inlet",
@@ -69,6 +70,7 @@ _UNAVAILABLE = Kind(
 KINDS: Mapping[type[errors.BraidError], Kind] = {
     errors.InvalidRequest: _INVALID,
     errors.InvalidRecord: _INVALID,
+    errors.Conflict: _CONFLICT,
     errors.Overloaded: Kind(429, "overloaded", "The endpoint is full"),
     errors.NotReady: Kind(503, "not-ready", "The service is not ready"),
     errors.SourceError: _CLOSED,
@@ -87,6 +89,7 @@ BY_STATUS: Mapping[int, Kind] = {
         Kind(404, "not-found", "There is no such thing"),
         Kind(405, "method-not-allowed", "The path does not take this method"),
         Kind(408, "too-slow", "The body came too slowly"),
+        _CONFLICT,
         Kind(413, "too-large", "The body is too large"),
         Kind(415, "unsupported-media-type", "The body is not plain JSON"),
         _INVALID,

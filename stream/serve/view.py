@@ -5,7 +5,7 @@ The endpoint knows only these interfaces, so that the view may later live in ano
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -147,6 +147,10 @@ class View(Protocol):
         """Position, sizes, memory, index kind and the reason for it; plain JSON."""
         ...
 
+    def generations(self) -> Mapping[str, Any]:
+        """`generations` of the index, the state of `training`, the last `verdicts`; plain JSON."""
+        ...
+
 
 class ViewSource(Protocol):
     """Hands out the newest view."""
@@ -165,6 +169,16 @@ class ViewSource(Protocol):
         """`ready` (bool), `reason` (why not), `lag` (records), `position`, `problems`; plain JSON.
 
         Problems are sentences about what is wrong while requests can still be answered.
+        """
+        ...
+
+    def order(self, what: Mapping[str, Any]) -> None:
+        """Give the pipeline an order, plain JSON; see `stream.generations.telling.obey`.
+
+        Raises
+        ------
+        Conflict
+            There is no stream here that could obey.
         """
         ...
 

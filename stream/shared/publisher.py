@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from indexes.base import LabelIndex
+from stream import generations
 from stream.clock import Clock
 from stream.errors import BraidError, NotReady
 from stream.learn import persist
+from stream.learn.encoder.encoders import Encoder
 from stream.learn.partitions.links import Links
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
-from stream.retrieval import pays
+from stream.retrieval import Retrieval, pays
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Writer
 from stream.shared.folder import OwnedFolder, memory_root
@@ -27,9 +29,9 @@ from stream.views import ModelView, Publisher, about_index
 
 log = logging.getLogger(__name__)
 
-BOARD, STATUS, VIEW, GENERATION = "board", "status", "view-", "generation-"
+BOARD, STATUS, VIEW, GENERATION, ENCODER = "board", "status", "view-", "generation-", "encoder-"
 _BIG = "generation."
-LINKS = "links."
+ORDER, LINKS = "order", "links."
 _STATUS_S = 1.0
 _ROOM = "give it more (docker run --shm-size), or set serve.process=false"
 
@@ -60,6 +62,8 @@ class SharedPublisher(Publisher):
         self.board = Board(self.folder / BOARD, make=True)
         self._generation = 0  # counts what was shown of the index's big arrays
         self._shown: tuple[LabelIndex, int] | None = None
+        self._encoder: Encoder | None = None
+        self._encoders = 0  # counts those that were shown
         self._names = NameWriter(self.folder)
         self._told = float("-inf")
         self._links: Links | None = None
@@ -127,6 +131,7 @@ class SharedPublisher(Publisher):
             self._links, self._looked = found, self._looked + 1
         if self._links is not None:
             arrays |= {f"{LINKS}{name}": part for name, part in self._links._asdict().items()}
+        encoder = None if pipeline.retrieval is None else self._encoder_of(pipeline.retrieval)
         described = self._changed or self.board.sequence == 0
         meta = {
             "model": persist.kind_of(model),
@@ -136,8 +141,10 @@ class SharedPublisher(Publisher):
             "featurizer": pipeline.featurizer.state(),
             "history": orjson.dumps(list(self._history)).decode(),
             "index": about_index(pipeline.retrieval),
+            "generations": orjson.dumps(generations.about(pipeline.generations)).decode(),
             "looked": self._looked,
             "generation": self._generation if index else None,
+            "encoder": encoder,
         }
         self._buffers[buffer].put(arrays, meta)
 
@@ -167,8 +174,31 @@ class SharedPublisher(Publisher):
             self._shown, self._generation = shown, self._generation + 1
         return {name: array for name, array in every.items() if name not in big}
 
+    def _encoder_of(self, retrieval: Retrieval) -> dict[str, Any]:
+        """What the embedding is; its arrays go to a file of their own when it is another one."""
+        encoder = retrieval.encoder
+        if self._encoder is not encoder:
+            self._encoder, self._encoders = encoder, self._encoders + 1
+            writer = Writer(self.folder / f"{ENCODER}{self._encoders}")
+            try:
+                writer.put(encoder.arrays(), {})
+            finally:
+                writer.close()
+            old = self.folder / f"{ENCODER}{self._encoders - 2}"
+            for file in (old, old.with_suffix(".json")):
+                file.unlink(missing_ok=True)
+        return {"kind": encoder.kind, "dimension": encoder.dimension, "file": self._encoders}
+
     def _generation_file(self, number: int) -> Path:
         return self.folder / f"{GENERATION}{number}"
+
+    def _taken(self) -> Iterator[Mapping[str, Any]]:
+        """What the other process has written; see `stream.shared.views.SharedViews.order`."""
+        yield from super()._taken()
+        taken = self.folder / f"{ORDER}.taken"
+        with suppress(FileNotFoundError):
+            (self.folder / ORDER).replace(taken)  # one that comes now is another file
+            yield orjson.loads(taken.read_bytes())
 
     def current(self) -> ModelView:
         """There is none in this process.

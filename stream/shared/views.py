@@ -9,8 +9,10 @@ import logging
 import threading
 import weakref
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -18,8 +20,10 @@ import orjson
 
 from indexes.frozen import attach
 from stream.config import Settings
+from stream.encoders import guarded
 from stream.errors import NotReady
 from stream.learn import persist
+from stream.learn.encoder.encoders import Encoder, revived
 from stream.learn.model import Frozen
 from stream.learn.partitions.links import Links
 from stream.retrieval import FrozenRetrieval
@@ -27,7 +31,7 @@ from stream.serve.hierarchy import Hierarchy
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Reader
 from stream.shared.names import MappedLabels
-from stream.shared.publisher import BOARD, GENERATION, LINKS, STATUS, VIEW
+from stream.shared.publisher import BOARD, ENCODER, GENERATION, LINKS, ORDER, STATUS, VIEW
 from stream.types import DriftEvent
 from stream.views import ModelView
 
@@ -56,6 +60,8 @@ class SharedViews:
         self._working = threading.Lock()  # learners take over each other's room
         self._folder, self._generation = folder, 0
         self._big: dict[str, Any] = {}
+        self._encoder: tuple[int, Encoder] | None = None
+        self._guard = guarded(settings.encoder)
         self._hierarchy, self._looked = Hierarchy(), 0
         self._sequence = 0
         self._view: ModelView | None = None
@@ -88,12 +94,27 @@ class SharedViews:
             "reason": "",
             "lag": int(told["lag"]),
             "position": view.position,
-            "problems": told["problems"],
+            "problems": told["problems"] + self._own_problems(),
         }
+
+    def _own_problems(self) -> list[str]:
+        """What is wrong with this process's own encoder."""
+        if self._guard is None or not (problem := self._guard.problem()):
+            return []
+        return [f"in the endpoint's process {problem}; it answers without the index"]
 
     def metrics(self) -> bytes:
         """The other process's metrics, as of the last second."""
         return str(self._told()["metrics"]).encode()
+
+    def order(self, what: Mapping[str, Any]) -> None:
+        """Let the pipeline's process have an order, with the next micro-batch.
+
+        Of several that come between two micro-batches the last is obeyed.
+        """
+        new = self._folder / f"{ORDER}.{token_hex(8)}"
+        new.write_bytes(orjson.dumps(what))
+        new.replace(self._folder / ORDER)  # whole, whenever it is read
 
     def close(self) -> None:
         """Close the files; views that are still in use stay whole."""
@@ -144,10 +165,11 @@ class SharedViews:
             learner = persist.attach(self._settings.learn, arrays, meta["model"], self._learner)
             frozen = Frozen(labels, learner, arrays["leaf_of"], meta["position"], arrays["losses"])
             told = meta["history"]
-            index = self._index_of(arrays, meta["generation"])
+            index = self._index_of(arrays, meta["generation"], meta["encoder"])
             view = ModelView(
                 meta["featurizer"], index, frozen, lambda: _events(told), self._lag,
-                meta["index"], self._hierarchy_of(arrays, meta["looked"]), self._working,
+                meta["index"], orjson.loads(meta["generations"]),
+                self._hierarchy_of(arrays, meta["looked"]), self._working, self._guard,
             )  # fmt: skip
         except BaseException:
             self._board.leave(buffer)
@@ -165,7 +187,9 @@ class SharedViews:
             self._looked = looked
         return self._hierarchy
 
-    def _index_of(self, arrays: dict[str, Any], generation: int | None) -> FrozenRetrieval | None:
+    def _index_of(
+        self, arrays: dict[str, Any], generation: int | None, about: dict[str, Any] | None
+    ) -> FrozenRetrieval | None:
         """The prototype index of a view, None where it is not asked."""
         if generation is None:
             return None
@@ -173,7 +197,17 @@ class SharedViews:
             self._big, _ = Reader(self._folder / f"{GENERATION}{generation}").get()
             self._generation = generation
         small = {name: part for name, part in arrays.items() if name.startswith("overlay.")}
-        return FrozenRetrieval(self._settings.index, attach(small | self._big))
+        assert about is not None, "an index has an encoder"
+        return FrozenRetrieval(
+            self._settings.index, attach(small | self._big), self._encoder_of(about)
+        )
+
+    def _encoder_of(self, about: dict[str, Any]) -> Encoder:
+        if self._encoder is None or self._encoder[0] != about["file"]:
+            arrays, _ = Reader(self._folder / f"{ENCODER}{about['file']}").get()
+            made = revived(about["kind"], about["dimension"], arrays)
+            self._encoder = about["file"], made
+        return self._encoder[1]
 
 
 def _events(told: str) -> list[DriftEvent]:

@@ -200,8 +200,8 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as own:
         kept = chosen.keep or Path(own) / "snapshot"
-        if not kept.exists():
-            kept.mkdir(parents=True)
+        if not kept.is_dir() or not any(kept.iterdir()):
+            kept.mkdir(parents=True, exist_ok=True)
             took = prepare(chosen.labels, kept, chosen.sets)
             print(f"{chosen.labels:,} labels seen in {took:.0f} s", flush=True)
         rows = []

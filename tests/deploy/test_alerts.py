@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stream.metrics import CATALOGUE
+from stream.catalogue import CATALOGUE
 from tests.deploy.tools import promtool
 
 PLACE = Path(__file__).resolve().parents[2] / "deploy"
@@ -58,6 +58,12 @@ SCENES: dict[str, list[tuple[str, str]]] = {
     ],
     "BraidLabelsRefused": [EVENTS, ("braid_refused_labels", f"0+3{LONG}")],
     "BraidLabelsCapped": [EVENTS, ("braid_capped_labels_total", f"0+3{LONG}")],
+    "BraidEncoderCutOff": [EVENTS, ("braid_encoder_cut_off", f"1+0{LONG}")],
+    "BraidTrainingEnds": [EVENTS, ("braid_training_restarts_total", f"0+1x10 10+0{LONG}")],
+    "BraidChallengersDiverge": [
+        EVENTS,
+        ('braid_encoder_verdicts_total{outcome="diverged"}', f"0+1x5 5+0{LONG}"),
+    ],
     "BraidTokensGuessed": [('braid_http_refused_total{reason="unknown"}', f"0+10{LONG}")],
     "BraidLateLabelsDropped": [
         EVENTS,
@@ -74,6 +80,10 @@ QUIET = [
     ("braid_view_age_seconds", f"1+0{LONG}"),
     ("braid_refused_labels", f"7+0{LONG}"),
     ("braid_capped_labels_total", f"7+0{LONG}"),
+    ("braid_encoder_cut_off", f"0+0{LONG}"),
+    ("braid_training_restarts_total", f"0+0x20 1+0{LONG}"),
+    ('braid_encoder_verdicts_total{outcome="diverged"}', f"0+0x20 1+0{LONG}"),
+    ('braid_encoder_verdicts_total{outcome="refused"}', f"0+1{LONG}"),
     ('braid_precision_at{k="1"}', f"0.8+0{LONG}"),
     ('braid_dead_letters_total{reason="not_json"}', f"0+6{LONG}"),
     ('braid_commits_total{outcome="committed"}', f"0+600{LONG}"),

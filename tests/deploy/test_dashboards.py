@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from deploy.grafana import build
-from stream.metrics import CATALOGUE
+from stream.catalogue import CATALOGUE
 from tests.deploy.tools import Prometheus
 from tests.faults.tour import until
 from tests.faults.world import free_ports, ready

@@ -26,6 +26,7 @@ from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
 from stream.types import Example, Prediction
 from tests.certificates import certificate
+from tests.e2e.words import GENERATIONS
 
 ASKER, TELLER, CHIEF = "asker-secret-0001", "teller-secret-002", "chief-secret-0003"
 HASHED = "sha256:" + sha256(CHIEF.encode()).hexdigest()
@@ -46,6 +47,9 @@ class View:
     def partitions(self) -> list[object]:
         return []
 
+    def generations(self) -> dict[str, object]:
+        return GENERATIONS
+
 
 @contextmanager
 def serving(app: ASGIApp, **tls: Path) -> Iterator[str]:
@@ -62,7 +66,7 @@ def guarded(tmp_path: Path) -> Iterator[SimpleNamespace]:
     file.write_text(f"{FILE}chief admin {HASHED}\n")
     settings = load(environ={}, overrides=[f"serve.tokens_file={file}"])
     clock, metrics = ManualClock(), Metrics()
-    views = SimpleNamespace(current=View, status=lambda: {"ready": True})
+    views = SimpleNamespace(current=View, status=lambda: {"ready": True}, order=lambda what: None)
     sent: list[tuple[bytes, bytes]] = []
     inlet = SimpleNamespace(send=sent.extend, describe=sent.extend)
     app = create_app(settings, views, inlet, metrics, clock)
@@ -115,6 +119,16 @@ def test_what_labels_mean_is_said_by_an_admin_alone(
     if status == 403:
         assert "lacks the scope admin" in put.json()["detail"]
     assert len(guarded.sent) == (2 if status == 202 else 0)
+
+
+@pytest.mark.parametrize(("secret", "status"), [(ASKER, 403), (TELLER, 403), (CHIEF, 202)])
+def test_an_admin_alone_goes_back(
+    guarded: SimpleNamespace, secret: str, status: int
+) -> None:  # fmt: skip
+    for word in ("rollback", "resume"):
+        answer = guarded.client.post(f"/v1/generations/{word}", headers=bearer(secret))
+        assert answer.status_code == status, answer.text
+    assert guarded.client.get("/v1/generations", headers=bearer(secret)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/feedback"])

@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from stream.config import load
+from tests.e2e.words import Kept, serving
+
 BRAID = [sys.executable, "-c", "from stream.cli import main; main()"]
 
 
@@ -52,7 +55,18 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["run", "serve", "replay", "evaluate", "topics create", "check-config", "inspect", "metrics"],
+    [
+        "run",
+        "serve",
+        "replay",
+        "evaluate",
+        "topics create",
+        "check-config",
+        "inspect",
+        "rollback",
+        "resume",
+        "metrics",
+    ],
 )
 def test_every_command_has_help_with_an_example(words: str) -> None:
     done = braid(*words.split(), "--help")
@@ -97,6 +111,7 @@ def test_objectives_aim_at_their_own_figure(data: Path) -> None:
         (("check-config", "--set", "learn.exemplar_bytes=5"), "write at least"),
         (("serve",), "there is no snapshot to serve in checkpoint.folder="),
         (("evaluate", "x", "--label-names", "none"), "write seen or all"),
+        (("rollback", "--url", "http://127.0.0.1:1"), "http://127.0.0.1:1 cannot be reached"),
     ],
 )
 def test_wrong_words_end_in_one_line(words: tuple[str, ...], said: str) -> None:
@@ -117,6 +132,26 @@ def test_config_shows_no_secret() -> None:
     done = braid("check-config", BRAID_KAFKA__SASL_PASSWORD="hunter2")
     assert done.returncode == 0
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_an_operator_goes_back_and_lets_training_go_on(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("chief admin chief-secret-0003\n")
+    sets = [f"serve.tokens_file={tmp_path / 'tokens'}"]
+    with serving(load(environ={}, overrides=sets), Kept()) as made:
+        words = ("rollback", "--url", made.address)
+        assert "send the header" in braid(*words).stderr
+        for word, said in (
+            ("rollback", "from generation 2 back to 1"),
+            ("resume", "trained again"),
+        ):
+            done = braid(word, *words[1:], BRAID_TOKEN="chief-secret-0003")
+            assert (done.returncode, done.stderr) == (0, "")
+            assert said in done.stdout
+        assert made.views.orders == [{"what": "rollback", "from": 2}, {"what": "resume"}]
+        made.views.settled = "these are views of a snapshot"
+        done = braid(*words, "--token", "chief-secret-0003")
+        assert done.returncode == 1
+        assert "This cannot be done now: these are views of a snapshot" in done.stderr
 
 
 def test_run_tags_serves_stops_and_goes_on(tmp_path: Path) -> None:

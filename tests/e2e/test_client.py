@@ -80,6 +80,17 @@ def test_labels_are_picked_explained_described_and_retired(
     assert [key for key, _ in endpoint.inlet.told] == ["law/eu ä".encode(), b"law/../art"]
 
 
+def test_generations_go_back_and_training_goes_on(kind: type, endpoint: SimpleNamespace) -> None:
+    client = Both(kind, endpoint.address)
+    assert client.roll_back() == (2, 1)
+    client.resume()
+    assert endpoint.views.orders == [{"what": "rollback", "from": 2}, {"what": "resume"}]
+    endpoint.views.settled = "a snapshot is served here"
+    with pytest.raises(ClientError, match="a snapshot is served here") as refused:
+        client.roll_back()
+    assert (refused.value.status, refused.value.retriable) == (409, False)
+
+
 def test_it_asks_again_once_the_service_is_ready(kind: type, endpoint: SimpleNamespace) -> None:
     endpoint.views.reason = "no view yet"
     timer = threading.Timer(SOON_S, setattr, (endpoint.views, "reason", ""))

@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner
 from typer.main import get_command
 
+from stream.catalogue import CATALOGUE
 from stream.cli import app
 from stream.clock import SystemClock
 from stream.codec import Codec
 from stream.config import Limits, Settings, Topics, load, names
-from stream.metrics import CATALOGUE, Metrics
+from stream.metrics import Metrics
 from stream.serve.app import create_app
 from stream.views import Publisher
 from tests.e2e.blocks import LANGUAGES, Reader, blocks

@@ -151,6 +151,10 @@ def test_drift_and_model_are_told(endpoint: SimpleNamespace) -> None:
     model = endpoint.client.get("/v1/model").json()
     assert answers.ModelInfo.model_validate(model).position == endpoint.views.made
     assert model["index"]["labels"] == 4
+    told = endpoint.client.get("/v1/generations").json()
+    found = answers.Generations.model_validate(told)
+    assert [(one.number, one.state) for one in found.generations] == [(2, "in use"), (1, "before")]
+    assert [one.kind for one in found.verdicts] == ["rollback"]
 
 
 def test_the_index_lists_every_route(endpoint: SimpleNamespace) -> None:
@@ -159,6 +163,9 @@ def test_the_index_lists_every_route(endpoint: SimpleNamespace) -> None:
         ("POST", "/v1/predict"),
         ("POST", "/v1/events"),
         ("POST", "/v1/feedback"),
+        ("GET", "/v1/generations"),
+        ("POST", "/v1/generations/rollback"),
+        ("POST", "/v1/generations/resume"),
         *(("GET", f"/v1/{name}") for name in ("labels", "labels/{label}", "partitions")),
         *((method, "/v1/labels/{label}") for method in ("PUT", "DELETE")),
         *(("GET", f"/v1/{name}") for name in ("partitions/tree", "drift", "model")),

@@ -26,6 +26,7 @@ from stream.shared.process import EndpointProcess
 from stream.shared.publisher import SharedPublisher
 from stream.types import Description, DriftEvent, Example
 from stream.views import Publisher
+from tests.generations_harness import Scripted, promoted
 
 DRIFT = [DriftEvent("split", f"partition/{n}", n, {"into": [n, n + 1]}) for n in range(3)]
 
@@ -129,6 +130,7 @@ TEXTS = [{"text": "topicl3 wordl3"}, {"id": "x", "text": "n1 n2"}, {"features": 
         ("/v1/partitions/tree", 200),
         ("/v1/drift?limit=2", 200),
         ("/v1/model", 200),
+        ("/v1/generations", 200),
         ("/readyz", 200),
         ("/livez", 200),
         ("/", 200),
@@ -224,6 +226,63 @@ def test_events_reach_the_inlet_and_its_failures_the_client(both: Both) -> None:
             assert client.post("/v1/events", json=sent).status_code in {500, 503}
             both.inlet.failure = None
         assert client.post("/v1/events", json=sent).status_code == 202
+
+
+@pytest.mark.parametrize("by", [0, 1], ids=["beside", "apart"])
+def test_generations_come_and_go_back_by_either_endpoint(both: Both, by: int) -> None:
+    def states() -> list[list[tuple[int, str]]]:
+        answers = both.ask("GET", "/v1/generations")
+        return [
+            [(one["number"], one["state"]) for one in body["generations"]] for _, body in answers
+        ]
+
+    def follow(number: int) -> None:
+        """Let the pipeline go on, without events, until a generation is in use in both views."""
+
+        def there() -> bool:
+            both.pipeline.step([])
+            for publisher in (both.plain, both.shared):
+                publisher.note([], True)
+                publisher.refresh(both.pipeline, 7, force=True)
+            return [each[:1] for each in states()] == [[(number, "in use")]] * 2
+
+        until(there)
+
+    def training() -> list[str]:
+        return [body["training"]["state"] for _, body in both.ask("GET", "/v1/generations")]
+
+    def order(what: str) -> tuple[int, Any]:
+        return both.ask("POST", f"/v1/generations/{what}")[by]
+
+    generations = both.pipeline.generations
+    if generations.current is None:
+        for what in ("rollback", "resume"):
+            assert order(what)[0] == 409
+        return
+    school = Scripted()
+    generations.training.school = None
+    generations.enrol(lambda _: school)
+    assert order("resume")[0] == 409
+    if generations.before is None:
+        status, problem = order("rollback")
+        assert status == 409
+        assert "no generation before" in problem["detail"]
+    school.says.append(promoted(both.pipeline, 30))
+    old, number = generations.current.number, generations.newest + 1
+    follow(number)
+    one, other = both.ask("POST", "/v1/predict", {"events": TEXTS})
+    assert one == other
+    assert training() == ["on", "on"]
+    assert both.clients[by].post("/v1/generations/rollback").json() == {"from": number, "to": old}
+    follow(old)
+    one, other = both.ask("POST", "/v1/predict", {"events": TEXTS})
+    assert one == other
+    one, other = both.ask("GET", "/v1/generations")
+    assert one == other
+    assert one[1]["training"]["state"] == "held"
+    assert one[1]["verdicts"][-1]["kind"] == "rollback"
+    assert both.clients[by].post("/v1/generations/resume").status_code == 202
+    until(lambda: follow(old) is None and training() == ["on", "on"])
 
 
 def test_signals_of_a_terminal_are_the_services(both: Both) -> None:

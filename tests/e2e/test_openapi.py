@@ -56,6 +56,11 @@ class Worlds:
     def _plain(self) -> SimpleNamespace:
         return self._start()
 
+    def _settled(self) -> SimpleNamespace:
+        made = self._start()
+        made.views.settled = "no stream here that could obey"
+        return made
+
     def _slow(self) -> SimpleNamespace:
         return self._start("serve.body_s=0.1")
 
@@ -165,7 +170,8 @@ def provoke(
     schema, url = schema_of(operation), filled(path)
     body = None if schema is None else orjson.dumps(schema["examples"][0])
     headers = {} if body is None else {"content-type": "application/json"}
-    kinds = {401: "guarded", 403: "guarded", 429: "full", 500: "broken", 503: "unready"}
+    kinds = {401: "guarded", 403: "guarded", 409: "settled", 429: "full", 500: "broken"}
+    kinds |= {503: "unready"}
     world = worlds[kinds.get(status, "plain")]
     if status == 400:
         body = b"{"

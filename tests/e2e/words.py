@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 
 from stream.config import Settings
-from stream.errors import InvalidRecord, NotReady, Unavailable
+from stream.errors import Conflict, InvalidRecord, NotReady, Unavailable
 from stream.metrics import Metrics
 from stream.serve.app import create_app
 from stream.serve.server import EndpointServer
@@ -26,6 +26,14 @@ from stream.serve.view import (
 )
 from stream.types import DriftEvent, Example, Prediction, Scored
 
+GENERATIONS: dict[str, Any] = {
+    "generations": [
+        {"number": 2, "encoder": "bag", "dimension": 256, "state": "in use", "labels": 900},
+        {"number": 1, "encoder": "bag", "dimension": 256, "state": "before", "labels": 900},
+    ],
+    "training": {"state": "held", "reason": "somebody went back"},
+    "verdicts": [DriftEvent("rollback", "encoder", 7, {"generation": 2, "before": 1})],
+}
 LABELS = ("art", "art history", "law/eu", "music")
 
 
@@ -87,9 +95,13 @@ class WordView:
         return [DriftEvent("split", f"partition/{n}", n, {"into": [n, n + 1]}) for n in range(3)]
 
     def model(self) -> dict[str, Any]:
-        index = {"kind": "none", "labels": np.int64(4), "reason": "few labels"}
+        index = {"kind": "none", "generation": 0, "encoder": "none"}
+        index |= {"labels": np.int64(4), "reason": "few labels"}
         sizes = {"labels": 4, "partitions": 2, "lag": 0, "threshold": 0.3, "memory_bytes": 1_000}
         return {"position": self.position, "learner": "small", **sizes, "index": index}
+
+    def generations(self) -> Mapping[str, Any]:
+        return GENERATIONS
 
 
 class Views:
@@ -97,7 +109,8 @@ class Views:
 
     def __init__(self) -> None:
         self.made = 0
-        self.reason = ""
+        self.reason = self.settled = ""
+        self.orders: list[Mapping[str, Any]] = []
 
     def current(self) -> WordView:
         if self.reason:
@@ -107,6 +120,11 @@ class Views:
 
     def status(self) -> dict[str, Any]:
         return {"ready": not self.reason, "reason": self.reason, "lag": 0, "position": self.made}
+
+    def order(self, what: Mapping[str, Any]) -> None:
+        if self.settled:
+            raise Conflict(self.settled)
+        self.orders.append(what)
 
 
 class Kept:

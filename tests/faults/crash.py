@@ -19,7 +19,7 @@ from typing import Any
 
 from kafka import KafkaProducer
 
-from stream import arrayfile, checkpoint
+from stream import arrayfile, folders
 from stream.cli import main
 
 
@@ -42,8 +42,8 @@ STEPS = {
     "commit: positions added": Step(KafkaProducer, "send_offsets_to_transaction", "after"),
     "commit: asked for": Step(KafkaProducer, "commit_transaction", "before"),
     "commit: done, and not known here": Step(KafkaProducer, "commit_transaction", "after"),
-    # the order of `SnapshotStore.write_parts`
-    "snapshot: before its folder": Step(checkpoint.SnapshotStore, "_write_to", "before"),
+    # the order of `Folders.write`
+    "snapshot: before its folder": Step(folders.Folders, "_write_to", "before"),
     "snapshot: half of a file": Step(arrayfile, "write", "half"),
     "snapshot: a file whole": Step(arrayfile, "write", "after"),
     "snapshot: all files, no name yet": Step(Path, "rename", "before"),

@@ -17,7 +17,8 @@ import pytest
 from stream import state
 from stream.checkpoint import SnapshotStore, read
 from stream.config import Settings
-from stream.migrate import FORMAT
+from stream.generations import about
+from stream.migrate import FORMAT, migrate
 from stream.pipeline import Item, Pipeline
 from stream.source.synthetic import Planted, SyntheticStream
 from stream.types import Example
@@ -86,3 +87,23 @@ def test_it_goes_on_and_is_written_in_the_present_format(store: SnapshotStore) -
     twice = [one.step(probe).predictions for one in (pipeline, again)]
     assert twice[0] == twice[1]
     np.testing.assert_array_equal(pipeline.model.labels.ids, again.model.labels.ids)
+
+
+@pytest.mark.parametrize("small_labels", [8, 512])
+def test_format_5_has_the_first_generation(small_labels: int) -> None:
+    chosen = small().model_copy(
+        update={"learn": small().learn.model_copy(update={"small_labels": small_labels})}
+    )
+    pipeline = Pipeline(chosen)
+    pipeline.step(events(0, 200))
+    taken = state.take(pipeline, {}, {})
+    told = taken.meta.pop("generations")  # as that format had it
+    migrate(5, taken.arrays, taken.meta)
+    assert taken.meta["generations"] == told
+    again = state.revive(chosen, taken)
+    probe = events(300, 40)
+    assert again.step(probe).predictions == pipeline.step(probe).predictions
+    found = about(again.generations)
+    assert found["verdicts"] == []
+    numbers = [(one["number"], one["encoder"], one["state"]) for one in found["generations"]]
+    assert numbers == ([(0, "projection", "in use")] if small_labels == 8 else [])

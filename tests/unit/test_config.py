@@ -75,6 +75,13 @@ def test_wrong_setting_is_one_line_that_says_what_to_write(override: str, parts:
     assert [part for part in parts if part not in message] == []
 
 
+def test_sections_that_do_not_fit_together_are_named() -> None:
+    given = ["encoder.plugin=x", "encoder.timeout_ms=10001"]
+    with pytest.raises(SettingError, match=r"encoder\.timeout_ms .* kafka\.poll_interval_ms"):
+        load(environ={}, overrides=given)
+    assert load(environ={}, overrides=[*given, "kafka.poll_interval_ms=30003"])
+
+
 def test_environment_is_named_as_it_was_written() -> None:
     with pytest.raises(SettingError, match=r"BRAID_LEARN__TOPK='3'.*learn\.top_k"):
         load(environ={"BRAID_LEARN__TOPK": "3"})

@@ -13,6 +13,7 @@ from indexes.extras import DeviceLost, DeviceMissing, device_present, is_device_
 from indexes.flat import Flat
 from stream.config import Index
 from stream.labels import LabelSpace
+from stream.learn.encoder.encoders import Projection
 from stream.retrieval import Retrieval
 
 WIDTH = 16
@@ -83,7 +84,7 @@ def test_the_cpu_takes_over_with_one_warning(
     made: list[Device] = []
     device(monkeypatch, made, **fails)
     settings = Index(kind="faiss_gpu", sync_events=8, neighbours=3)
-    retrieval, labels, rows = Retrieval(settings, WIDTH), LabelSpace(), rows_of(40)
+    retrieval, labels, rows = Retrieval(settings, Projection(WIDTH)), LabelSpace(), rows_of(40)
     teach(retrieval, rows[:30])
     retrieval.near(rows[:2], labels)
     teach(retrieval, rows[30:], 30)
@@ -95,7 +96,7 @@ def test_the_cpu_takes_over_with_one_warning(
     assert len(warnings(caplog)) == 1
     assert "CPU from now on" in warnings(caplog)[0]
     assert "CUDA" in retrieval.reason
-    restored = Retrieval(Index(kind="auto", neighbours=3), WIDTH)
+    restored = Retrieval(Index(kind="auto", neighbours=3), Projection(WIDTH))
     restored.load(retrieval.arrays(), "flat")
     assert restored.index.search(rows, 1).ids[:, 0].tolist() == list(range(40))
 
@@ -106,7 +107,7 @@ def test_without_a_device_the_cpu_serves_at_once(caplog: pytest.LogCaptureFixtur
     try:
         factory.make("faiss_gpu", WIDTH)
     except DeviceMissing:
-        retrieval = Retrieval(Index(kind="faiss_gpu"), WIDTH)
+        retrieval = Retrieval(Index(kind="faiss_gpu"), Projection(WIDTH))
         assert retrieval.index.kind == "flat"
         assert len(warnings(caplog)) == 1
     except ImportError as error:

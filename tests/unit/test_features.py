@@ -199,3 +199,18 @@ def test_parts_of_a_batch_are_its_rows() -> None:
     assert len(vectors.part(1, 2)) == 1
     assert len(features.batch([])) == 0
     assert [len(features.blank(3, width)) for width in (0, 5)] == [3, 3]
+
+
+def test_what_an_encoder_makes_of_texts_stays_with_its_rows() -> None:
+    rows = [of_text("river water"), of_text("one two three"), of_text("")]
+    vectors = np.arange(6, dtype=np.float32).reshape(3, 2)
+    told = features.stack([(*row, vector) for row, vector in zip(rows, vectors, strict=True)])
+    plain = features.stack(rows)
+    assert plain.beside is None
+    assert plain.part(1, 2).beside is None
+    assert told.beside is not None
+    assert told.beside.tolist() == vectors.tolist()
+    assert told.hashes.tolist() == plain.hashes.tolist()
+    part = told.part(1, 3)
+    assert part.beside is not None
+    assert part.beside.tolist() == vectors[1:].tolist()

@@ -125,6 +125,18 @@ def test_what_is_too_small_to_work_names_the_least(name: str) -> None:
         Model(Learn.model_validate({name: least - 1}), 16)
 
 
+def test_an_embedding_that_learns_is_planned_up_to_the_labels_it_is_for() -> None:
+    settings = Settings.model_validate({"encoder": {"train": True, "labels": 50_000}})
+    few, some, many = (by_name(plan(settings, n)) for n in (10_000, 50_000, 500_000))
+    own = "process of training"
+    assert own not in by_name(plan(Settings(), 50_000))
+    assert some[own].bytes - few[own].bytes == 40_000 * 6 * 4 * settings.index.dimension
+    assert many[own] == some[own]
+    assert many["generation before"].bytes > some["generation before"].bytes
+    dense = by_name(plan(settings, 50_000, width=24))
+    assert dense[own].bytes < some[own].bytes
+
+
 def test_long_vectors_keep_fewer_exemplars_instead_of_more_memory() -> None:
     parts = by_name(plan(Settings(), 1_000, width=50_000))
     assert parts["exemplars"].entries == 512

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stream.metrics import CATALOGUE, Metrics
+from stream.catalogue import CATALOGUE
+from stream.metrics import Metrics
 
 STREAM = Path(__file__).resolve().parents[2] / "stream"
 NAMES = [metric.name for metric in CATALOGUE]
-USED = re.compile(r"""\.(?:count|set|observe)\(\s*["'](\w+)["']""")
+USED = re.compile(r"""\.(?:count|set|observe)\(\s*["'](\w+)["']|"(braid_training_\w+)": """)
 
 
 def uses() -> set[str]:
@@ -19,7 +20,8 @@ def uses() -> set[str]:
     return {
         name
         for path in files
-        for name in USED.findall(path.read_text())
+        for names in USED.findall(path.read_text())
+        for name in names
         if name.startswith("braid_")
     }
 
@@ -65,6 +67,15 @@ def test_kinds_do_what_they_say() -> None:
     assert value("braid_commits_total", {"outcome": "aborted"}) == 1
     assert value("braid_lag_records") == 4
     assert value("braid_commit_seconds_sum") == 0.3
+
+
+def test_a_counter_follows_what_is_counted_elsewhere() -> None:
+    metrics, name = Metrics(), "braid_training_events_total"
+    values = []
+    for total in (5, 5, 9, 2):  # the last of another process
+        metrics.reach(name, total)
+        values.append(metrics.registry.get_sample_value(name))
+    assert values == [5, 5, 9, 2]
 
 
 def test_unknown_names_and_wrong_labels_are_refused() -> None:

@@ -19,6 +19,7 @@ from stream.errors import NotReady
 from stream.learn.drift import DriftBank
 from stream.metrics import Metrics
 from stream.serve.app import create_app
+from stream.serve.page.figures import CHANGES
 from stream.serve.page.history import COLUMNS, KEPT_S, History
 from stream.serve.page.mount import Live, Page
 from stream.serve.page.reading import Reading, quantile, reader
@@ -117,6 +118,24 @@ def test_history_divides_counters_and_tells_what_is_new() -> None:
     assert later["fresh"] == [[104_000, "x/y"]]
     assert told.since(seen)[1]["rows"] == []
     assert told.looks == 2, "views are looked at where the counters moved"
+
+
+def test_generations_that_take_over_are_on_the_timeline_and_refusals_are_not() -> None:
+    told = Told()
+    told.sample(drift={"split": 1})
+    seen, _ = told.since((0, 0, 0))
+    recalls = {"champion": {"recall": 0.41}, "challenger": {"recall": 0.52}}
+    told.events += [
+        DriftEvent("refusal", "encoder", 3, {"generation": 0, "outcome": "refused"}),
+        DriftEvent("promotion", "encoder", 4, {"generation": 1, "before": 0} | recalls),
+        DriftEvent("rollback", "encoder", 5, {"generation": 0, "before": 1}),
+    ]
+    told.sample(drift={"split": 1, "refusal": 1, "promotion": 1, "rollback": 1})
+    assert [event[1:] for event in told.since(seen)[1]["events"]] == [
+        [4, "generation 1 of the index takes over\nrecall 0.41 → 0.52"],
+        [4, "somebody went back from generation 1 of the index to 0"],
+    ]
+    assert len(CHANGES) == 5
 
 
 def test_history_is_bounded_and_waits_for_the_first_view() -> None:

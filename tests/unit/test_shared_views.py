@@ -27,6 +27,7 @@ from stream.shared.publisher import SharedPublisher
 from stream.shared.views import SharedViews
 from stream.types import Description, Example
 from stream.views import Publisher
+from tests.generations_harness import LABELS, World, text
 
 TINY = Learn(small_labels=4, exemplar_bytes=400_000, hash_bits=12, linear_bytes=65_536)
 SETTINGS = Settings(learn=TINY, index=Index(dimension=32, worth=0, background=False))
@@ -203,6 +204,39 @@ def test_a_mapped_view_answers_as_one_of_this_process(labels: int, kind: str) ->
         views.close()
         shared.close()
     assert not shared.folder.exists()
+
+
+def test_a_mapped_view_changes_its_generation_as_a_whole() -> None:
+    world, clock = World(), SystemClock()
+    world.learn(0, LABELS)
+    shared, plain = SharedPublisher(60, clock, Metrics()), Publisher(60, clock, Metrics())
+    views = SharedViews(world.settings, shared.folder)
+    asked = [Example(str(n), text=text(n)) for n in range(LABELS)]
+    held = []
+    try:
+        for number in range(4):
+            if number:
+                world.promote(seed=number)
+            for publisher in (shared, plain):
+                publisher.refresh(world.pipeline, 0, force=True)
+                publisher.note([], True)
+            one, other = views.current(), plain.current()
+            assert one.predict(asked, 5) == other.predict(asked, 5)
+            assert one.generations() == other.generations()
+            assert one.model()["index"]["generation"] == number
+            held = [*held[-1:], (one, one.predict(asked, 5))]
+            for view, was in held:  # the one before answers from its own generation
+                assert view.predict(asked, 5) == was
+        views.order({"what": "rollback", "from": 2})  # not the one in use any more
+        views.order({"what": "rollback", "from": 3})
+        shared.refresh(world.pipeline, 0)
+        world.until(lambda: world.generations.current.number == 2)
+        shared.refresh(world.pipeline, 0, force=True)
+        assert views.current().generations()["training"]["state"] == "held"
+        assert not [*shared.folder.glob("order*")][1:], "what was obeyed is put aside"
+    finally:
+        views.close()
+        shared.close()
 
 
 OWNER = """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stream.clock import ManualClock
-from stream.errors import InvalidRecord, NotReady
+from stream.errors import Conflict, InvalidRecord, NotReady
 from stream.metrics import Metrics
 from stream.pipeline import Item, Pipeline
 from stream.types import Description, DriftEvent, Example, Prediction
@@ -205,6 +205,14 @@ def test_idle_stream_still_shows_its_drift_and_lag(rig: Rig) -> None:
     rig.publisher.refresh(rig.pipeline, 9)
     assert rig.publisher.current().model()["lag"] == 9
     assert rig.publisher.status()["lag"] == 9
+
+
+def test_views_of_a_snapshot_take_no_orders(rig: Rig) -> None:
+    publisher = Publisher(0.25, rig.clock, Metrics(), follows=False)
+    publisher.refresh(rig.pipeline, 0, force=True)
+    assert publisher.current().generations()["training"]["state"] == "off"
+    with pytest.raises(Conflict, match="snapshot"):
+        publisher.order({"what": "resume"})
 
 
 def test_drift_history_is_bounded(rig: Rig) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from stream.features import Rows
 from stream.learn import decide
 from stream.learn.arrays import borrow, dump, duplicate, own, power, restore
-from stream.learn.extreme import batch, names
+from stream.learn.extreme import bag, batch, names
 from stream.learn.extreme.batch import Shortlists, parts
 from stream.learn.extreme.forgetting import forget
 from stream.learn.extreme.scratch import scratch, sized
@@ -32,6 +32,7 @@ from stream.learn.looked import Looked, everywhere
 from stream.learn.why import Why
 from stream.types import Float32
 
+INDEX = slice(16, 18)  # of a candidate's features, what the index says
 _KNOWN = 2_000  # true labels from which the worth of the index is known
 
 
@@ -110,6 +111,23 @@ class ExtremeLearner:
         batch.embed(self.state, self._scratch, *parts(rows), out)
         return out
 
+    def weighed(self, rows: Rows) -> tuple[Any, Any, Any]:
+        """Strongest terms of sparse rows as the idf stands now.
+
+        Returns
+        -------
+        slot, weight
+            (n, MOST) int32 and float32.
+        n
+            (n,) int32 terms of each row.
+        """
+        shape = len(rows), bag.MOST
+        slot, weight = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+        n = np.zeros(len(rows), np.int32)
+        df = self.state.terms.df
+        bag.weighed(df, self.events, rows.indptr, rows.hashes, rows.terms, slot, weight, n)
+        return slot, weight, n
+
     def predict(self, rows: Rows, leaf_of: Any, near: Any, similar: Any) -> Shortlists:
         """Score candidates; `near`, `similar` (n, k) are what the index found. Pure."""
         found = _room(len(rows))
@@ -174,6 +192,13 @@ class ExtremeLearner:
     def look(self, slots: Any, values: int) -> bool:
         """Whether a former state of labels is back in their newest events, and taken back."""
         return forget(self.state, slots, values, True)
+
+    def renew_index(self) -> None:
+        """Another index from now on: what it is worth is to be seen, and how to weigh it learnt."""
+        rescorer = self.state.rescorer
+        rescorer.brought[:] = 0
+        for squares in (rescorer.w1_g, rescorer.skip_g):
+            squares[..., INDEX] = 1.0
 
     def retire_leaf(self, leaf: int) -> None:
         """Clear a partition's correction, so that its number can be used again."""

@@ -36,9 +36,13 @@ class Near(NamedTuple):
 
     def padded(self, n: int) -> Near:
         """The same for n rows, with nothing found for those that are new."""
-        slots = np.full((n, self.slots.shape[1]), -1, np.int32)
+        return self.spread(np.arange(n) < len(self.slots))
+
+    def spread(self, there: Any) -> Near:
+        """The same for the rows that `there` (n,) bool marks, with nothing found for others."""
+        slots = np.full((len(there), self.slots.shape[1]), -1, np.int32)
         similar = np.zeros(slots.shape, np.float32)
-        slots[: len(self.slots)], similar[: len(self.slots)] = self.slots, self.similar
+        slots[there], similar[there] = self.slots, self.similar
         return Near(slots, similar)
 
 

@@ -95,9 +95,9 @@ SMALL = (
     ),
 )  # fmt: skip
 
-CHANGES = ("alarm, all", "alarm, part", "split", "merge")
+CHANGES = ("alarm, all", "alarm, part", "split", "merge", "encoder")
 """Rows of the timeline, in the order of the kinds of `stream.serve.page.history`."""
-_CHANGE_COLOURS = ("$bad", "$warn", "$c1", "$c2")
+_CHANGE_COLOURS = ("$bad", "$warn", "$c1", "$c2", "$c4")
 _LEFT, _WIDE, _RIGHT = 44, 78, 14
 """The charts one below the other have the same left edge."""
 

@@ -28,7 +28,10 @@ COLUMNS = (
 _EVENTS = 500
 _FRESH = 200  # new labels whose names are kept
 _WINDOW = 10  # samples that quantiles look back
-_KINDS = ("global_alarm", "partition_alarm", "split", "merge")
+_ROWS = {
+    "global_alarm": 0, "partition_alarm": 1, "split": 2, "merge": 3, "promotion": 4, "rollback": 4,
+}  # fmt: skip
+"""The row of the timeline that a change is in; others, refusals among them, are not shown."""
 _NAMES = 80  # characters of a label that are shown
 
 Row = list[float | None]
@@ -112,8 +115,8 @@ class History:
                 self._rows.append(_row(at, past))
                 rows += 1
             for one in news:
-                if one.kind in _KINDS:
-                    self._events.append([at, _KINDS.index(one.kind), _sentence(one)])
+                if one.kind in _ROWS:
+                    self._events.append([at, _ROWS[one.kind], _sentence(one)])
                     events += 1
                 elif one.kind == "new_label":
                     self._fresh.append([at, one.scope.removeprefix("label/")[:_NAMES]])
@@ -184,6 +187,12 @@ def _last(kept: deque[Any], count: int) -> list[Any]:
 def _sentence(event: DriftEvent) -> str:
     """What happened, in words; the names are the stream's own and are shown as text only."""
     evidence = event.evidence
+    if event.scope == "encoder":
+        now, before = evidence.get("generation", "?"), evidence.get("before", "?")
+        if event.kind == "rollback":
+            return f"somebody went back from generation {before} of the index to {now}"
+        recall = [evidence.get(who, {}).get("recall", 0) for who in ("champion", "challenger")]
+        return f"generation {now} of the index takes over\nrecall {recall[0]:.2f} → {recall[1]:.2f}"
     names = ", ".join(str(name)[:_NAMES] for name in evidence.get("labels", ())[:4])
     size = evidence.get("size", 0)
     number = event.scope.removeprefix("partition/")

@@ -91,7 +91,7 @@ window.braid = (() => {
       chart(name)?.setOption({ dataset: { source: state.rows }, xAxis: x, yAxis });
     }
     if (!force && !inSight.has("changes")) return;
-    const rows = [[], [], [], []];
+    const rows = [[], [], [], [], []];
     for (const [t, kind, text] of state.events) rows[kind].push([t, kind, text]);
     blank("changes", !state.events.length);
     chart("changes")?.setOption({ xAxis: x, series: rows.map((data) => ({ data })) });

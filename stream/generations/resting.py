@@ -1,0 +1,40 @@
+"""The generation before the one in use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from indexes.prototypes import Prototypes
+from stream.learn.encoder.encoders import Encoder
+from stream.types import Float32
+
+
+@dataclass
+class Resting:
+    """A generation that is not in use; its prototypes go on learning, without an index."""
+
+    encoder: Encoder
+    number: int
+    prototypes: Prototypes
+
+    def learn(self, ids: Sequence[Sequence[int]], embedded: Float32) -> None:
+        """Move prototypes as `Retrieval.learn` does."""
+        flat = np.array([identity for row in ids for identity in row], np.int64)
+        if len(flat):
+            self.prototypes.learn(flat, np.repeat(embedded, [len(row) for row in ids], axis=0))
+            self.prototypes.drain_dirty()
+
+    def retire(self, identity: int) -> None:
+        """Forget a label."""
+        self.prototypes.retire(np.array([identity], np.int64))
+        self.prototypes.drain_dirty()
+
+
+def contents(prototypes: Prototypes) -> tuple[Any, Any, Any]:
+    """Ids (n,) int64, unit means (n, d) and weights (n,) float32; copies."""
+    ids = prototypes.ids
+    return ids, prototypes.vectors(ids), prototypes.weights(ids)
