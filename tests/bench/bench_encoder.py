@@ -1,7 +1,8 @@
 """An embedding learnt from the stream against the fixed projection.
 
     python tests/bench/bench_encoder.py [--data ../shared/data] [--limit 0] [--ablation 30000]
-        [--parts search whole ablation dense cold mixture] [--seed 7] [--device cpu] [--out DIR]
+        [--parts search whole ablation dense cold mixture] [--seed 7] [--device cpu]
+        [--keep DIR] [--out DIR]
 
 `search`: the first events of tibkat by year, its texts as the service reads them. Batches of 256
 are searched for by prototypes alone, with what was known before, then learnt; all see the same
@@ -15,6 +16,8 @@ labels in a random subspace under louder noise, and English titles embedded by a
 `cold`: all label names are given before the first event; recall@20 of a label's first event and
 the next, with names and without, and of the 20 most frequent labels. `mixture`: the whole learner
 with `encoder.train` and without, names once they are met.
+
+Parts that are not asked for stay in the folder's file as they are.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "triplet, dynamic margin": {"loss": "triplet", "margin": 0.3},
     "triplet, fixed margin": {"loss": "triplet", "margin": 0.3, "fixed_margin": True},
 }
-_DENSE_EVENTS = 16_000
+_DENSE_EVENTS = 12_000
 
 
 class Frequent:
@@ -93,6 +96,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--keep", type=Path, help="Of embedded titles, to use again.")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -131,7 +135,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as own:
             for name, stream in (
                 ("planted", planted(events, seed)),
-                ("titles", titles(asked.data, events, Path(own) / "titles.npy")),
+                ("titles", titles(asked.data, events, (asked.keep or Path(own)) / "titles.npy")),
             ):
                 batches = list(stream)
                 width = batches[0].lessons.inputs.dense.shape[1]
@@ -164,9 +168,9 @@ def main() -> None:
         found["mixture"]["promotions"] = wholes["learnt"].promotions
         print(f"mixture: {json.dumps(found['mixture'])}", flush=True)
     if asked.out:
-        suffix = "" if device == "cpu" else f"_{device}"
-        text = json.dumps(found, indent=1) + "\n"
-        (asked.out / f"encoder{suffix}.json").write_text(text)
+        file = asked.out / ("encoder.json" if device == "cpu" else f"encoder_{device}.json")
+        before = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps(before | found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
