@@ -34,7 +34,7 @@ def test_slots_count_labels_by_first_sight() -> None:
     assert made.slot_of_id(12) == -1
     assert made.ids_of([1, 0]).tolist() == [label_id("a"), label_id("b")]
     assert made.ids_of([]).dtype == np.int64
-    assert made.slots_of_names(["b", "z"]) == [1]
+    assert made.slots_of_names(["z", "a"]) == [1]
 
 
 def test_colliding_ids_are_told_apart_and_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,8 @@ def test_what_another_challenger_found_does_not_count() -> None:
 
 
 def test_a_restart_goes_on_with_the_rest() -> None:
-    rng, trial, again = np.random.default_rng(19), Trial(512), Trial(512)
+    rng = np.random.default_rng(19)
+    trial, again = Trial(512, rest=0.5), Trial(512, rest=0.5)
     trial.add(*figures(rng, 600))
     again.load(trial.state())
     for one in (trial, again):

@@ -18,7 +18,7 @@ from stream.learn.encoder.recipe import Recipe
 
 _UNITS = 256
 _START = 0.01
-_SLOWER = 0.002  # each weight has a part in every event
+_SLOWER = 0.001  # each weight has a part in every event
 _WEIGHTS = ("inside", "bias", "outside", "linear")
 _NAMES = (*_WEIGHTS, *(f"{name}_squares" for name in _WEIGHTS))
 

@@ -61,7 +61,11 @@ class Trainer:
         self.recipe, self.device = recipe, torch.device(device)
         self._width = width
         if width:
-            self.recipe = recipe = replace(recipe, dimension=min(recipe.dimension, width))
+            # a step costs little, and labels that lie close are parted by their free vectors
+            self.recipe = recipe = replace(
+                recipe, dimension=min(recipe.dimension, width), replays=3 * recipe.replays,
+                free_rate=2 * recipe.free_rate,
+            )  # fmt: skip
         self._draw = torch.Generator().manual_seed(seed)
         self._random = np.random.default_rng(seed)
         self.encoder: Bags | Residuals
