@@ -25,6 +25,7 @@ from stream.features import Rows
 from stream.labels import Labels
 from stream.learn.encoder.encoders import LEARNT, Encoder
 from stream.learn.encoder.plugged import Plugged
+from stream.learn.encoder.recipe import Recipe
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model import Near
 from stream.types import Float32, Int64
@@ -35,7 +36,6 @@ _log = logging.getLogger(__name__)
 # tibkat that saves 9 % of the upserts for 0.008 of recall@10; 0.005 would save 16 % for 0.020.
 _LEAST_MOVE = 0.002
 _FAR, _SELDOM = 0.25, 64  # of what would pay, and then chunks for each that asks
-_TEMPERATURE = 0.07  # of `stream.learn.encoder.recipe`
 _DISCOUNT = 0.25  # what an alarm leaves of a prototype's weight
 
 
@@ -86,7 +86,10 @@ def _near(
         some = _near(index, embedded[fine], labels, settings, encoder)
         return some and some.spread(fine)
     learnt = encoder.kind in LEARNT
-    found = index.search(embedded, settings.learnt_neighbours if learnt else settings.neighbours)
+    most = settings.learnt_neighbours if learnt else settings.neighbours
+    if not len(index) or not most:
+        return None
+    found = index.search(embedded, most)
     there = found.ids >= 0
     scores = _shares(found.scores, there) if learnt else found.scores
     similar = np.where(there, scores, 0).astype(np.float32)
@@ -98,7 +101,7 @@ def _shares(cosines: Any, there: Any) -> Any:
 
     Brought to about the range of a cosine. On tibkat it is worth 0.006 of P@1 over cosines.
     """
-    logits = np.where(there, cosines, -9.0) / _TEMPERATURE
+    logits = np.where(there, cosines, -9.0) / Recipe.temperature
     logits -= logits.max(axis=1, keepdims=True, initial=-1e9)
     shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return 1.0 + shares / 5.0
@@ -123,8 +126,6 @@ class FrozenRetrieval:
 
     def near(self, embedded: Float32, labels: Labels) -> Near | None:
         """The nearest prototypes of embedded rows; None when there are none."""
-        if not len(self.index) or not self.settings.neighbours:
-            return None
         return _near(self.index, embedded, labels, self.settings, self.encoder)
 
 
@@ -173,8 +174,6 @@ class Retrieval:
 
     def near(self, embedded: Float32, labels: Labels) -> Near | None:
         """The nearest prototypes of embedded rows; None when there are none."""
-        if not len(self.index) or not self.settings.neighbours:
-            return None
         try:
             return _near(self.index, embedded, labels, self.settings, self.encoder)
         except DeviceLost as error:  # the learner, which owns the prototypes, puts it right

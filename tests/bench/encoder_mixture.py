@@ -60,12 +60,14 @@ class Whole:
             hit = [one.label in truth for one in top[:5]]
             self._each.append((float(sum(hit[:1])), sum(hit) / 5))
         self._shares.append((self._pipeline.held, self._pipeline.truths))
+        told = list(out.drift)
         for event in out.drift:
+            if event.kind == "new_label" and self._names is not None:
+                name = event.scope.removeprefix("label/")
+                told += self._pipeline.step([Item(Description(name, self._names[name]))]).drift
+        for event in told:
             if event.kind == "promotion":
                 self.promotions.append({"position": event.position} | event.evidence)
-            elif event.kind == "new_label" and self._names is not None:
-                name = event.scope.removeprefix("label/")
-                self._pipeline.step([Item(Description(name, self._names[name]))])
 
     def figures(self) -> dict[str, Any]:
         """P@1, P@5 and the share of true labels in the shortlist, whole and second half."""

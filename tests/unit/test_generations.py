@@ -15,10 +15,12 @@ from stream.checkpoint import SnapshotStore
 from stream.clock import ManualClock
 from stream.config import Index, Settings
 from stream.generations import about, generations, obey
-from stream.learn.encoder.encoders import Bag
+from stream.labels import LabelSpace
+from stream.learn.encoder.encoders import Bag, Projection, quantised
 from stream.learn.encoder.verdicts import Refused
 from stream.metrics import Metrics
 from stream.pipeline import Item, Pipeline
+from stream.retrieval import Retrieval
 from stream.types import Description, DriftEvent, Example
 from stream.views import Publisher
 from tests.generations_harness import EVIDENCE, LABELS, TINY, Scripted, World, event, text
@@ -358,3 +360,16 @@ def test_one_being_made_is_not_kept_and_nothing_is_lost(
     assert again.generations.current is not None
     assert again.generations.current.number == 0
     assert again.generations.coming is None
+
+
+@pytest.mark.parametrize("kind", ["fixed", "learnt"])
+def test_an_index_that_is_to_find_nothing_is_not_asked(kind: str) -> None:
+    """Each kind of encoder has a number of neighbours of its own; 0 is none."""
+    none = {"fixed": Index(neighbours=0), "learnt": Index(learnt_neighbours=0)}[kind]
+    encoder = Projection(4) if kind == "fixed" else quantised(np.eye(4, dtype=np.float32))
+    labels, rows = LabelSpace(), np.eye(4, dtype=np.float32)
+    labels.add("a")
+    for settings, asked in ((none, False), (Index(), True)):
+        retrieval = Retrieval(settings, encoder)
+        retrieval.learn([[labels.id_of(0)]], rows[:1])
+        assert (retrieval.near(rows, labels) is not None) == asked
