@@ -169,6 +169,7 @@ class IndexInfo(Body):
     kind: str = Field(examples=["none"])
     generation: int = Field(description="See /v1/generations.", examples=[0])
     encoder: str = Field(description="What carries events into its space.", examples=["none"])
+    plugin: str = Field(description="Name of a plugged encoder, empty for others.", examples=[""])
     labels: int = Field(description="Prototypes in it.", examples=[0])
     reason: str = Field(description="Why this kind.", examples=["every label is scored"])
 

@@ -95,7 +95,7 @@ class WordView:
         return [DriftEvent("split", f"partition/{n}", n, {"into": [n, n + 1]}) for n in range(3)]
 
     def model(self) -> dict[str, Any]:
-        index = {"kind": "none", "generation": 0, "encoder": "none"}
+        index = {"kind": "none", "generation": 0, "encoder": "none", "plugin": ""}
         index |= {"labels": np.int64(4), "reason": "few labels"}
         sizes = {"labels": 4, "partitions": 2, "lag": 0, "threshold": 0.3, "memory_bytes": 1_000}
         return {"position": self.position, "learner": "small", **sizes, "index": index}

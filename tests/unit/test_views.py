@@ -12,6 +12,7 @@ from stream.clock import ManualClock
 from stream.errors import Conflict, InvalidRecord, NotReady
 from stream.metrics import Metrics
 from stream.pipeline import Item, Pipeline
+from stream.serve.answers import Generations, ModelInfo
 from stream.types import Description, DriftEvent, Example, Prediction
 from stream.views import ModelView, Publisher
 from tests.recovery.world import settings
@@ -72,6 +73,15 @@ def test_view_of_a_new_model_answers_with_nothing(rig: Rig) -> None:
     assert view.predict([Example("v", vector=np.ones(4, np.float32))], 5)[0].top == ()
     assert (view.position, view.partitions(), view.labels("", 9)) == (0, [], [])
     assert view.label("label0") is None
+
+
+def test_what_the_endpoint_documents_is_what_a_view_tells(rig: Rig) -> None:
+    """Answers are written as they are, and routes are tested on stand-ins for views."""
+    rig.learn(labels=20)
+    view = rig.view()
+    told = ModelInfo.model_validate(view.model())
+    assert told.index.kind == ("flat" if rig.pipeline.model.extreme else "none")
+    Generations.model_validate(view.generations())
 
 
 def test_view_of_a_model_that_knows_descriptions_alone(rig: Rig) -> None:
