@@ -56,7 +56,7 @@ class FrozenIndex(Protocol):
         """How many ids are searchable."""
         ...
 
-    def search(self, queries: Float32, k: int) -> Hits:
+    def search(self, queries: Float32, k: int, effort: float = 1.0) -> Hits:
         """As `LabelIndex.search` at that moment."""
         ...
 
@@ -104,8 +104,12 @@ class LabelIndex(Protocol):
         """Remove those that are there; return how many were."""
         ...
 
-    def search(self, queries: Float32, k: int) -> Hits:
-        """The k nearest of each row of `queries` (n, d); k ≥ 1."""
+    def search(self, queries: Float32, k: int, effort: float = 1.0) -> Hits:
+        """The k nearest of each row of `queries` (n, d); k ≥ 1.
+
+        `effort`, in (0, 1], is how much of what an approximate index would look at it looks at:
+        less finds fewer of them sooner. An exact index pays no heed.
+        """
         ...
 
     def frozen(self) -> FrozenIndex:

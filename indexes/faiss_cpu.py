@@ -24,7 +24,7 @@ from indexes.builds import Built, caught_up, fold, retrain, trained
 from indexes.checks import as_ids, as_pairs, as_queries, entry
 from indexes.coarse import lists_of, single
 from indexes.extras import faiss_for
-from indexes.frozen import FrozenLists, read_only, view_of
+from indexes.frozen import FrozenLists, read_only, some, view_of
 from indexes.gate import Gate, Mutex
 from indexes.generation import View, nothing
 from indexes.overlay import Overlay
@@ -173,13 +173,22 @@ class FaissCpu:
             self._after()
             return gone
 
-    def search(self, queries: Float32, k: int) -> Hits:
-        """The k nearest of each row of `queries` (n, d) that the probed lists hold."""
+    def search(self, queries: Float32, k: int, effort: float = 1.0) -> Hits:
+        """The k nearest of each row of `queries` (n, d) that the probed lists hold.
+
+        `recall` is of whole effort, whatever a search makes.
+        """
         wanted = as_queries(queries, k, self._dimension)
         with self._gate.shared():
-            hits = scan.search(self._view, wanted, k, self._probes, len(self._overlay))
+            probes = some(self._probes, effort)
+            hits = scan.search(self._view, wanted, k, probes, len(self._overlay))
         watch, worker = self._watch, self._worker
-        if watch and worker and self.trained and watch.saw(wanted, hits, self.frozen):
+        if (
+            watch
+            and worker
+            and self.trained
+            and watch.saw(wanted, hits if effort == 1 else None, self.frozen)
+        ):
             worker.wake()
         return hits
 

@@ -110,7 +110,7 @@ class FaissGpu:
         keys = as_ids(ids)
         return self._run(lambda: self._remove(keys))
 
-    def search(self, queries: Float32, k: int) -> Hits:
+    def search(self, queries: Float32, k: int, effort: float = 1.0) -> Hits:
         """The k nearest of each row of `queries` (n, d), at the stored precision."""
         wanted = as_queries(queries, k, self._dimension)
         return self._run(lambda: self._search(wanted, k))

@@ -114,7 +114,7 @@ class Flat:
             self._rows[holes] = self._rows[sources]
             return before - len(self._slots)
 
-    def search(self, queries: Float32, k: int) -> Hits:
+    def search(self, queries: Float32, k: int, effort: float = 1.0) -> Hits:
         """The k nearest of each row of `queries` (n, d); exact, ties by rising id."""
         wanted = as_queries(queries, k, self._dimension)
         with self._gate.shared():

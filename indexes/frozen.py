@@ -34,6 +34,11 @@ def view_of(arrays: Mapping[str, NDArray[Any]]) -> View:
     return View(Centres(*centres), Lists(*rows), Delta(*delta))
 
 
+def some(probes: int, effort: float) -> int:
+    """Lists that a search of so much effort looks into."""
+    return max(1, round(effort * probes))
+
+
 def _shut(array: NDArray[Any]) -> NDArray[Any]:
     out = array.view(np.ndarray)  # also of a memory map
     out.flags.writeable = False
@@ -74,10 +79,10 @@ class FrozenLists:
     def __len__(self) -> int:
         return self._live
 
-    def search(self, queries: Float32, k: int) -> Hits:
+    def search(self, queries: Float32, k: int, effort: float = 1.0) -> Hits:
         """The k nearest of each row of `queries` (n, d) that the probed lists hold."""
         wanted = as_queries(queries, k, self.dimension)
-        return scan.search(self.view, wanted, k, self.probes, self._live)
+        return scan.search(self.view, wanted, k, some(self.probes, effort), self._live)
 
     def exact(self, queries: Float32, k: int) -> Hits:
         """The k nearest of all."""
@@ -146,7 +151,7 @@ class FrozenFlat:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def search(self, queries: Float32, k: int) -> Hits:
+    def search(self, queries: Float32, k: int, effort: float = 1.0) -> Hits:
         """The k nearest of each row of `queries` (n, d); exact, ties by rising id."""
         from indexes.flat import nearest
 

@@ -21,7 +21,7 @@ _PATIENCE = 64
 
 class _Case(NamedTuple):
     queries: Float32
-    found: Hits
+    found: Hits | None
     state: FrozenLists
 
 
@@ -72,16 +72,22 @@ class Watch:
         samples = self._sampler.samples
         return self._sampler.wants_rebuild and samples >= self._patience * self._memory
 
-    def saw(self, queries: Float32, found: Hits, state: Callable[[], FrozenLists]) -> bool:
-        """Count a search; whether there is something to compare now. `state` is of that moment."""
+    def saw(self, queries: Float32, found: Hits | None, state: Callable[[], FrozenLists]) -> bool:
+        """Count a search; whether there is something to compare now. `state` is of that moment.
+
+        `found` is None where it was searched with less than the whole effort; what that would
+        have found is searched for then.
+        """
         with self._lock:
             turns = self._sampler.due(len(queries))
             few = len(self._asked) < _ENOUGH
             self._asked.extend(queries[: _ENOUGH - len(self._asked)] if few else queries[turns])
-            if not turns or found.ids.shape[1] < self._neighbours or len(self._open) >= _OPEN:
+            k = self._neighbours
+            if not turns or len(self._open) >= _OPEN:
                 return False
-        k = self._neighbours
-        cut = Hits(found.ids[turns, :k], found.scores[turns, :k])
+            if found is not None and found.ids.shape[1] < k:
+                return False
+        cut = None if found is None else Hits(found.ids[turns, :k], found.scores[turns, :k])
         case = _Case(queries[turns], cut, state())
         with self._lock:
             self._open.append(case)
@@ -95,8 +101,9 @@ class Watch:
                     return
                 case = self._open.popleft()
             truth = case.state.exact(case.queries, self._neighbours)
+            found = case.found or case.state.search(case.queries, self._neighbours)
             with self._lock:
-                self._sampler.record(case.found, truth)
+                self._sampler.record(found, truth)
                 if self._sampler.samples >= self._memory and not self._sampler.wants_rebuild:
                     self._patience, self._fell = 1, False
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from stream import features
+from stream.asking import due, pays
 from stream.config import Settings
 from stream.errors import BraidError, InvalidRecord
 from stream.features import AnyRow, Featurizer, Rows
@@ -25,7 +26,7 @@ from stream.learn.discovery import Discovery
 from stream.learn.model import CHUNK, Model, Near
 from stream.learn.ranking import Judged, Scores
 from stream.plugged import plug
-from stream.retrieval import Retrieval, due, pays
+from stream.retrieval import Retrieval
 from stream.teaching import Caps
 from stream.types import Description, DriftEvent, Example, Float32, Prediction, Scored
 
@@ -141,10 +142,10 @@ class Pipeline:
         embedded, near = self.generations.embed(rows), None
         if self.retrieval is None or embedded is None:
             return _Asked(rows, embedded, near)
-        settings, worth = self.settings.index, self.model.index_worth
-        if pays(settings, worth):
+        asking, worth = self.retrieval.asking, self.model.index_worth
+        if pays(asking, worth):
             near = self.retrieval.near(embedded, self.model.labels)
-        elif chunk is not None and due(settings, chunk, worth):
+        elif chunk is not None and due(asking, chunk, worth):
             near = self.retrieval.near(embedded[:1], self.model.labels)
             near = near and near.padded(len(rows))
         return _Asked(rows, embedded, near)
@@ -191,7 +192,7 @@ class Pipeline:
         given: Sequence[AnyRow] = [rows[at] for at, _ in chosen]
         examples = [item.what for _, item in chosen if isinstance(item.what, Example)]
         assert len(examples) == len(chosen), "descriptions are not predicted"
-        if pays(self.settings.index, self.model.index_worth):
+        if self.retrieval is None or pays(self.retrieval.asking, self.model.index_worth):
             given = self._beside(given, examples)
         asked = self._ask(features.batch(given))
         scores = self.model.predict(asked.rows, asked.near)

@@ -19,13 +19,13 @@ from indexes import factory
 from indexes.base import FrozenIndex, LabelIndex
 from indexes.extras import DeviceLost, DeviceMissing, ExtraNeeded
 from indexes.prototypes import Prototypes
+from stream.asking import near, terms, there
 from stream.config import Index
 from stream.errors import MissingExtra
 from stream.features import Rows
 from stream.labels import Labels
-from stream.learn.encoder.encoders import LEARNT, Encoder
+from stream.learn.encoder.encoders import Encoder
 from stream.learn.encoder.plugged import Plugged
-from stream.learn.encoder.recipe import Recipe
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model import Near
 from stream.types import Float32, Int64
@@ -35,7 +35,6 @@ _log = logging.getLogger(__name__)
 # A prototype goes to the index once its cosine with what is there may have fallen by so much. On
 # tibkat that saves 9 % of the upserts for 0.008 of recall@10; 0.005 would save 16 % for 0.020.
 _LEAST_MOVE = 0.002
-_FAR, _SELDOM = 0.25, 64  # of what would pay, and then chunks for each that asks
 _DISCOUNT = 0.25  # what an alarm leaves of a prototype's weight
 
 
@@ -62,61 +61,11 @@ def _make(kind: str, dimension: int, background: bool) -> LabelIndex:
         ) from error
 
 
-def pays(settings: Index, worth: float | None) -> bool:
-    """Whether to ask the index, given the share of true labels that it alone brings; None: yes."""
-    return worth is None or worth >= settings.worth
-
-
-def due(settings: Index, chunk: int, worth: float | None) -> bool:
-    """Whether the first event of a chunk of learnt events asks an index that does not pay.
-
-    To see whether it pays by now; seldom where it is far from that.
-    """
-    far = worth is not None and worth < _FAR * settings.worth
-    return chunk % (_SELDOM if far else 1) == 0
-
-
-def _near(
-    index: LabelIndex | FrozenIndex, embedded: Float32, labels: Labels, settings: Index,
-    encoder: Encoder,
-) -> Near | None:  # fmt: skip
-    if encoder.kind == Plugged.kind and not (fine := _there(embedded)).all():
-        if not fine.any():
-            return None
-        some = _near(index, embedded[fine], labels, settings, encoder)
-        return some and some.spread(fine)
-    learnt = encoder.kind in LEARNT
-    most = settings.learnt_neighbours if learnt else settings.neighbours
-    if not len(index) or not most:
-        return None
-    found = index.search(embedded, most)
-    there = found.ids >= 0
-    scores = _shares(found.scores, there) if learnt else found.scores
-    similar = np.where(there, scores, 0).astype(np.float32)
-    return Near(labels.slots_of_ids(found.ids), similar)
-
-
-def _shares(cosines: Any, there: Any) -> Any:
-    """The log of each one's share in the softmax that a learnt encoder is trained on.
-
-    Brought to about the range of a cosine. On tibkat it is worth 0.006 of P@1 over cosines.
-    """
-    logits = np.where(there, cosines, -9.0) / Recipe.temperature
-    logits -= logits.max(axis=1, keepdims=True, initial=-1e9)
-    shares = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return 1.0 + shares / 5.0
-
-
-def _there(embedded: Float32) -> Any:
-    """Which rows (n, d) are embedded at all: a plugged encoder may fail."""
-    return ~np.isnan(embedded).any(axis=1)
-
-
 class FrozenRetrieval:
     """A prototype index as it was at one moment, with its encoder; see `Retrieval`."""
 
     def __init__(self, settings: Index, index: FrozenIndex, encoder: Encoder) -> None:
-        self.settings = settings
+        self.asking = terms(settings, encoder.kind)
         self.index = index
         self.encoder = encoder
 
@@ -126,7 +75,7 @@ class FrozenRetrieval:
 
     def near(self, embedded: Float32, labels: Labels) -> Near | None:
         """The nearest prototypes of embedded rows; None when there are none."""
-        return _near(self.index, embedded, labels, self.settings, self.encoder)
+        return near(self.index, embedded, labels, self.asking)
 
 
 class Retrieval:
@@ -149,6 +98,7 @@ class Retrieval:
     def __init__(self, settings: Index, encoder: Encoder, number: int = 0) -> None:
         self.settings = settings
         self.encoder, self.number = encoder, number
+        self.asking = terms(settings, encoder.kind)
         dimension = encoder.dimension
         self.prototypes = Prototypes(
             dimension, capacity_bytes=settings.prototype_bytes, least_move=_LEAST_MOVE
@@ -175,7 +125,7 @@ class Retrieval:
     def near(self, embedded: Float32, labels: Labels) -> Near | None:
         """The nearest prototypes of embedded rows; None when there are none."""
         try:
-            return _near(self.index, embedded, labels, self.settings, self.encoder)
+            return near(self.index, embedded, labels, self.asking)
         except DeviceLost as error:  # the learner, which owns the prototypes, puts it right
             self._give_up(error)
             return None
@@ -187,7 +137,7 @@ class Retrieval:
     def learn(self, ids: Sequence[Sequence[int]], embedded: Float32) -> None:
         """Move the prototypes of each row's labels towards it; then sync when it is time."""
         if self.encoder.kind == Plugged.kind:
-            ids = [row if there else () for row, there in zip(ids, _there(embedded), strict=True)]
+            ids = [row if fine else () for row, fine in zip(ids, there(embedded), strict=True)]
         flat = np.array([identity for row in ids for identity in row], np.int64)
         if len(flat):
             fresh = np.unique(flat[self.prototypes.weights(flat) == 0])
@@ -203,9 +153,9 @@ class Retrieval:
 
     def describe(self, ids: Sequence[int], embedded: Float32) -> None:
         """Let descriptions (n, d) stand for labels; each counts as one of the label's events."""
-        there = _there(embedded)
-        if there.any():
-            self.prototypes.learn(np.array(ids, np.int64)[there], embedded[there])
+        fine = there(embedded)
+        if fine.any():
+            self.prototypes.learn(np.array(ids, np.int64)[fine], embedded[fine])
             self.sync()
 
     def retire(self, identity: int) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from stream import generations
+from stream.asking import pays
 from stream.clock import Clock
 from stream.encoders import Guard
 from stream.errors import Conflict, InvalidRecord, NotReady
@@ -30,7 +31,7 @@ from stream.learn.ranking import only
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline, prediction
 from stream.plugged import vectors
-from stream.retrieval import FrozenRetrieval, Retrieval, pays
+from stream.retrieval import FrozenRetrieval, Retrieval
 from stream.serve.hierarchy import Hierarchy
 from stream.serve.view import Exemplar, Explanation, LabelInfo, PartitionInfo, Reasons, TreeNode
 from stream.types import DriftEvent, Example, Prediction
@@ -142,7 +143,7 @@ class ModelView:
         retrieval, worth = self._retrieval, self._frozen.index_worth
         if retrieval is None or retrieval.encoder.kind != Plugged.kind:
             return False
-        return pays(retrieval.settings, worth)
+        return pays(retrieval.asking, worth)
 
     def _near(self, rows: Rows, more: Sequence[int]) -> Near | None:
         """What the index finds, where it is asked, and `more` labels to look at; under the lock."""
@@ -151,7 +152,7 @@ class ModelView:
         if not isinstance(learner, ExtremeLearner) or rows.width != learner.width:
             return None
         retrieval, worth = self._retrieval, self._frozen.index_worth
-        if retrieval is not None and pays(retrieval.settings, worth):
+        if retrieval is not None and pays(retrieval.asking, worth):
             near = retrieval.near(retrieval.embed(learner, rows), self._frozen.labels)
         if not more:
             return near

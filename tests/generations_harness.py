@@ -27,6 +27,7 @@ class Scripted:
 
     def __init__(self) -> None:
         self.learnt: list[Lessons] = []
+        self.recalled: list[Lessons] = []
         self.described: list[int] = []
         self.crowned: list[tuple[Any, ...]] = []
         self.retired: list[int] = []
@@ -37,6 +38,9 @@ class Scripted:
 
     def learn(self, lessons: Lessons) -> None:
         self.learnt.append(lessons)
+
+    def recall(self, lessons: Lessons) -> None:
+        self.recalled.append(lessons)
 
     def describe(self, label: int, row: Inputs) -> None:
         self.described.append(label)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from stream.beside import beside
 from stream.features import Rows
-from stream.learn.encoder.encoders import Bag, Encoder, Residual
-from stream.learn.encoder.lessons import Inputs
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.retrieval import Retrieval
-from stream.types import Float32
 
 _AT_ONCE = 512  # events that are caught up with in a step, at least
 _MISSED = 1 << 16  # events kept for it; the oldest give way
-_RECENT = 1 << 16  # events that training may not have seen
 
 Ids = list[list[int]]
 
@@ -59,12 +53,12 @@ class Coming:
 
     def __init__(self, begun: Begun, make: Callable[[], Retrieval]) -> None:
         self.begun = begun
-        self._missed: deque[tuple[Rows | Inputs, Ids]] = deque()
+        self._missed: deque[tuple[Rows, Ids]] = deque()
         self._waiting = self._fresh = 0
         self._gone: list[int] = []
         self._made = beside(make, "generation")
 
-    def learn(self, rows: Rows | Inputs, ids: Ids) -> None:
+    def learn(self, rows: Rows, ids: Ids) -> None:
         """Events with the ids of their labels, for when it is filled."""
         self._missed.append((rows, ids))
         self._waiting += len(ids)
@@ -75,7 +69,7 @@ class Coming:
     def retire(self, identity: int) -> None:
         """Let a label be forgotten that was retired meanwhile, but for events after that."""
         self._gone.append(identity)
-        without(self._missed, {identity})
+        _without(self._missed, {identity})
 
     def turn(self, learner: ExtremeLearner) -> Retrieval | None:
         """Learn some of what was missed, more than came since the last call; it, once that was all.
@@ -94,54 +88,13 @@ class Coming:
         self._gone.clear()
         while self._missed and most > 0:
             rows, ids = self._missed.popleft()
-            made.learn(ids, _embedded(made.encoder, learner, rows))
+            made.learn(ids, made.encoder.embed(learner, rows))
             self._waiting -= len(ids)
             most -= len(ids)
         return None if self._missed else made
 
 
-def _embedded(encoder: Encoder, learner: ExtremeLearner, rows: Rows | Inputs) -> Float32:
-    if not isinstance(rows, Inputs):
-        return encoder.embed(learner, rows)
-    if isinstance(encoder, Bag):
-        return encoder.of_weighed(rows.slot, rows.weight, rows.n)
-    assert isinstance(encoder, Residual), "only what was trained is promoted"
-    return encoder.of_dense(rows.dense)
-
-
-class Recent:
-    """Events that training may not have seen, on their way or passed over; the oldest give way."""
-
-    def __init__(self) -> None:
-        self._kept: deque[tuple[Inputs, Ids]] = deque()
-        self._events = 0
-
-    def add(self, rows: Inputs, ids: Ids) -> None:
-        """Keep events with the ids of their labels."""
-        self._kept.append((rows, ids))
-        self._events += len(ids)
-        while self._events > _RECENT:
-            self._events -= len(self._kept.popleft()[1])
-
-    def retire(self, identity: int) -> None:
-        """Forget a label."""
-        without(self._kept, {identity})
-
-    def of_others(self, known: Collection[int]) -> Iterator[tuple[Inputs, Ids]]:
-        """Events of labels that are not `known`, with those labels alone."""
-        for rows, ids in self._kept:
-            others = [[one for one in row if one not in known] for row in ids]
-            at = [n for n, row in enumerate(others) if row]
-            if at:
-                yield rows.take(np.array(at)), [others[n] for n in at]
-
-    def clear(self) -> None:
-        """Keep none of them."""
-        self._kept.clear()
-        self._events = 0
-
-
-def without(kept: Iterable[tuple[Any, Ids]], ids: set[int]) -> None:
+def _without(kept: Iterable[tuple[Rows, Ids]], ids: set[int]) -> None:
     """Take labels out of events."""
     for _, each in kept:
         for row in each:

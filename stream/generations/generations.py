@@ -22,8 +22,9 @@ from stream.config import Index
 from stream.features import Rows
 from stream.generations import kept
 from stream.generations.coming import Begun, Coming, Ids
+from stream.generations.filling import Others, filled, others
 from stream.generations.kept import Kept
-from stream.generations.resting import Resting, contents
+from stream.generations.resting import Contents, Resting, contents
 from stream.generations.training import Training, learner_of, texts
 from stream.learn.encoder.encoders import Encoder, Projection
 from stream.learn.encoder.verdicts import Promoted, Refused
@@ -90,7 +91,7 @@ class Generations:
             self.current = Retrieval(self._settings, first)
             self.describe(list(model.labels.descriptions))
             if plug is None:
-                self.training.attend(self.current)
+                self.training.attend(self.current, recall=False)  # what was taught follows
             taught, model.taught = model.taught, []
             for start in range(0, len(taught), CHUNK):
                 part = taught[start : start + CHUNK]
@@ -145,7 +146,7 @@ class Generations:
         ids = [self._model.labels.ids_of(truth).tolist() for truth in truths]
         current.learn(ids, current.embed(learner, rows) if embedded is None else embedded)
         self._also(rows, ids)
-        self.training.learn(rows, truths, ids)
+        self.training.learn(rows, truths)
 
     def _also(self, rows: Rows, ids: Ids) -> None:
         """Let generations learn that are not in use."""
@@ -175,7 +176,7 @@ class Generations:
         for one in (self.current, self.before, self.coming):
             if one is not None:
                 one.retire(identity)
-        self.training.retire(slot, identity)
+        self.training.retire(slot)
 
     def discount(self, slots: Any) -> None:
         """After a drift alarm: these prototypes move more, and a challenger is asked for."""
@@ -230,19 +231,19 @@ class Generations:
     def _promote(self, given: Promoted) -> None:
         """Begin to fill the next generation.
 
-        Labels that training did not know yet are learnt from their descriptions and from the
-        events that were on their way.
+        Labels that training does not know are learnt from exemplars and descriptions.
         """
         labels = self._model.labels
         there = np.array([slot not in labels.retired for slot in given.labels.tolist()], np.bool_)
-        ids, weights = labels.ids_of(given.labels[there]), given.weights[there]
+        known = given.labels[there]
         means = given.means[there].astype(np.float32)
+        contents = Contents(labels.ids_of(known), means, given.weights[there])
         self.newest += 1
-        self._make("promotion", given.encoder, self.newest, (ids, means, weights), given.evidence)
+        more = others(learner_of(self._model), known, labels.ids_of)
+        self._make("promotion", given.encoder, self.newest, contents, given.evidence, more)
         assert self.coming is not None, "made"
-        known = {*ids.tolist(), *labels.ids_of(list(labels.retired)).tolist()}
-        for rows, others in self.training.unknown(known):
-            self.coming.learn(rows, others)
+        for rows, ids_of_texts in self.training.texts_of_others(known):
+            self.coming.learn(rows, ids_of_texts)
 
     def roll_back(self) -> bool:
         """Begin to go back to the generation before; whether there is one.
@@ -271,12 +272,13 @@ class Generations:
         return True
 
     def _make(
-        self, kind: str, encoder: Encoder, number: int, given: tuple[Any, Any, Any],
-        evidence: dict[str, Any],
+        self, kind: str, encoder: Encoder, number: int, given: Contents,
+        evidence: dict[str, Any], more: Others | None = None,
     ) -> None:  # fmt: skip
-        """Begin to fill a generation with ids, means and weights."""
-        begun = Begun(kind, encoder.kind, encoder.dimension, number, len(given[0]), evidence)
-        self.coming = Coming(begun, partial(_filled, self._settings, encoder, number, *given))
+        """Begin to fill a generation."""
+        begun = Begun(kind, encoder.kind, encoder.dimension, number, len(given.ids), evidence)
+        make = partial(filled, self._settings, encoder, number, given, more)
+        self.coming = Coming(begun, make)
 
     def _swap(self, made: Retrieval) -> None:
         old = self.current
@@ -321,11 +323,3 @@ class Generations:
 def _close_unused(old: Retrieval) -> None:
     """Close its index once no view holds it; on a GPU a view has no state of its own."""
     weakref.finalize(old, old.index.close).atexit = False
-
-
-def _filled(
-    settings: Index, encoder: Encoder, number: int, ids: Any, means: Any, weights: Any
-) -> Retrieval:  # fmt: skip
-    made = Retrieval(settings, encoder, number)
-    made.start_from(ids, means, weights)
-    return made

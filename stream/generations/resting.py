@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,15 @@ class Resting:
         self.prototypes.drain_dirty()
 
 
-def contents(prototypes: Prototypes) -> tuple[Any, Any, Any]:
-    """Ids (n,) int64, unit means (n, d) and weights (n,) float32; copies."""
+class Contents(NamedTuple):
+    """Prototypes: ids (n,) int64, unit means (n, d) and weights (n,) float32."""
+
+    ids: Any
+    means: Any
+    weights: Any
+
+
+def contents(prototypes: Prototypes) -> Contents:
+    """A copy of what there is."""
     ids = prototypes.ids
-    return ids, prototypes.vectors(ids), prototypes.weights(ids)
+    return Contents(ids, prototypes.vectors(ids), prototypes.weights(ids))

@@ -10,10 +10,10 @@ import numpy as np
 from stream import features
 from stream.beside import beside
 from stream.features import Rows
-from stream.generations.coming import Ids, Recent
+from stream.generations.coming import Ids
 from stream.generations.resting import contents
 from stream.labels import LabelSpace
-from stream.learn.encoder.lessons import Inputs, Lessons, inputs
+from stream.learn.encoder.lessons import Lessons, inputs, remembered
 from stream.learn.encoder.verdicts import Promoted, Refused
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model import Model
@@ -21,10 +21,11 @@ from stream.retrieval import Retrieval
 from stream.training.school import School
 
 _TOGETHER = 1_024  # descriptions embedded together
+_RECALLED = 1 << 14  # newest exemplars that training begins with
 
 
 class Training:
-    """A school, once there is one, and the events that it may not have seen yet.
+    """A school, once there is one, and what it is told.
 
     Parameters
     ----------
@@ -40,7 +41,6 @@ class Training:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._open: Callable[[int], School] | None = None
-        self._recent = Recent()
         self.school: School | None = None
         self.held = False
 
@@ -52,8 +52,10 @@ class Training:
         self._open = open_school
         self.attend(current, restored=True)
 
-    def attend(self, current: Retrieval | None, restored: bool = False) -> None:
-        """Begin, where that is wanted and was not yet."""
+    def attend(
+        self, current: Retrieval | None, restored: bool = False, recall: bool = True
+    ) -> None:
+        """Begin, where that is wanted and was not yet; with `recall`, with the exemplars."""
         if self._open is None or self.school is not None or current is None or self.held:
             return
         width = learner_of(self._model).width
@@ -65,6 +67,10 @@ class Training:
         self.crown(current)
         if not width:
             self.describe(list(self._model.labels.descriptions))
+        if recall:
+            learner = learner_of(self._model)
+            wanted = np.ones(learner.labels, np.bool_)
+            self.school.recall(remembered(learner, wanted, _RECALLED, _RECALLED))
 
     def crown(self, current: Retrieval) -> None:
         """Tell whom challengers are up against, with all that it knows."""
@@ -84,19 +90,17 @@ class Training:
             for at, slot in enumerate(part):
                 self.school.describe(slot, weighed.take(np.array([at])))
 
-    def learn(self, rows: Rows, truths: Sequence[Any], ids: Ids) -> None:
-        """Show events with the slots and the ids of their labels."""
+    def learn(self, rows: Rows, truths: Sequence[Any]) -> None:
+        """Show events with the slots of their labels."""
         if self.school is None:
             return
         weighed = inputs(learner_of(self._model), rows)
-        self._recent.add(weighed, ids)
         bounds = np.cumsum([0, *(len(one) for one in truths)]).astype(np.int64)
         flat = np.concatenate([np.zeros(0, np.int32), *truths]).astype(np.int32)
         self.school.learn(Lessons(weighed, flat, bounds))
 
-    def retire(self, slot: int, identity: int) -> None:
+    def retire(self, slot: int) -> None:
         """Tell that a label is no more."""
-        self._recent.retire(identity)
         if self.school is not None:
             self.school.retire(slot)
 
@@ -114,13 +118,12 @@ class Training:
         """What came of trials since the last call."""
         return [] if self.school is None else self.school.news()
 
-    def unknown(self, known: set[int]) -> Iterator[tuple[Rows | Inputs, Ids]]:
-        """What there is of labels whose ids are not `known`: descriptions, and recent events."""
-        labels = self._model.labels
+    def texts_of_others(self, known: Any) -> Iterator[tuple[Rows, Ids]]:
+        """Descriptions of labels whose slots are not `known`, as rows with the ids of labels."""
+        labels, there = self._model.labels, {*known.tolist()}
         described = {} if learner_of(self._model).width else labels.descriptions
-        for part, rows in texts(labels, [s for s in described if labels.id_of(s) not in known]):
+        for part, rows in texts(labels, [slot for slot in described if slot not in there]):
             yield rows, [[one] for one in labels.ids_of(part).tolist()]
-        yield from self._recent.of_others(known)
 
     def hold(self) -> None:
         """End it, and let none begin; what it is at is not waited for."""
@@ -128,7 +131,6 @@ class Training:
         if self.school is not None:
             beside(self.school.close, "school")
             self.school = None
-        self._recent.clear()
 
     def close(self) -> None:
         """End it."""

@@ -12,6 +12,7 @@ from stream.config import Learn
 from stream.features import Rows
 from stream.learn.discovery import Discovery
 from stream.learn.encoder.encoders import quantised
+from stream.learn.encoder.lessons import remembered
 from stream.learn.extreme import bag
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.learn.model import CHUNK, Model
@@ -46,6 +47,7 @@ def warm() -> None:
         model.freeze().predict(rows)
         model.embed(rows)
         if isinstance(model.learner, ExtremeLearner) and not rows.width:
+            remembered(model.learner, np.ones(model.learner.labels, np.bool_), 1, 1)
             slot, weight, n = model.learner.weighed(rows)
             quantised(np.ones((2, 8), np.float32)).of_weighed(slot, weight, n)
             bag.projected(slot, weight, n, np.zeros((len(n), 8), np.float32))

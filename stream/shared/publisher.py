@@ -13,6 +13,7 @@ import orjson
 
 from indexes.base import LabelIndex
 from stream import generations
+from stream.asking import pays
 from stream.clock import Clock
 from stream.errors import BraidError, NotReady
 from stream.learn import persist
@@ -20,7 +21,7 @@ from stream.learn.encoder.encoders import Encoder
 from stream.learn.partitions.links import Links
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline
-from stream.retrieval import Retrieval, pays
+from stream.retrieval import Retrieval
 from stream.shared.board import BUFFERS, Board
 from stream.shared.buffer import Writer
 from stream.shared.folder import OwnedFolder, memory_root
@@ -154,7 +155,7 @@ class SharedPublisher(Publisher):
         An index on a GPU stays in the pipeline's process.
         """
         retrieval, model = pipeline.retrieval, pipeline.model
-        if retrieval is None or not pays(retrieval.settings, model.index_worth):
+        if retrieval is None or not pays(retrieval.asking, model.index_worth):
             return {}
         if retrieval.index.kind == "faiss_gpu" or not len(retrieval.index):
             return {}

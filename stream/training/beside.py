@@ -28,7 +28,7 @@ from stream.learn.encoder.recipe import Recipe
 from stream.learn.encoder.texts import Texts
 from stream.learn.encoder.verdicts import Promoted, Refused
 from stream.training import wire
-from stream.training.school import BATCH, OVER, Gathered
+from stream.training.school import BATCH, OVER, Gathered, parted
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +93,12 @@ class TrainingProcess:
             if self._queue.qsize() >= _WAITING:
                 self._passed += len(batch)
                 continue
-            arrays = batch.inputs._asdict() | {"labels": batch.labels, "bounds": batch.bounds}
-            self._put("learn", arrays)
+            self._put("learn", _arrays(batch))
+
+    def recall(self, lessons: Lessons) -> None:
+        """See `School`."""
+        for batch in parted(lessons):
+            self._put("recall", _arrays(batch))
 
     def describe(self, label: int, row: Inputs) -> None:
         """See `School`."""
@@ -276,6 +280,10 @@ class TrainingProcess:
                         encoder = {name: about[name] for name in ("encoder", "dimension")}
                         self._crowned = "crown", dict(arrays), encoder
                     self._news.append(_news(kind, arrays, about))
+
+
+def _arrays(lessons: Lessons) -> dict[str, Any]:
+    return lessons.inputs._asdict() | {"labels": lessons.labels, "bounds": lessons.bounds}
 
 
 def _held(pid: int) -> int:

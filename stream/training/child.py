@@ -60,9 +60,8 @@ def _serve(messages: BinaryIO, out: BinaryIO) -> bool:
         kind, arrays, about = message
         verdict, learnt = None, 0
         if kind == "learn":
-            rows = Inputs(*(arrays[name] for name in Inputs._fields))
-            verdict = pupil.contest.learn(Lessons(rows, arrays["labels"], arrays["bounds"]))
-            learnt = len(rows.n)
+            lessons = _lessons(arrays)
+            verdict, learnt = pupil.contest.learn(lessons), len(lessons)
         else:
             pupil.heed(kind, arrays, about)
         if verdict is not None:
@@ -100,7 +99,9 @@ class Pupil:
     def heed(self, kind: str, arrays: dict[str, Any], about: dict[str, Any]) -> None:
         """Do what a message asks for that brings no events."""
         contest = self.contest
-        if kind == "describe":
+        if kind == "recall":
+            contest.recall(_lessons(arrays))
+        elif kind == "describe":
             rows = Inputs(*(arrays[name] for name in Inputs._fields))
             contest.describe(about["label"], rows)
         elif kind == "retire":
@@ -134,6 +135,11 @@ class Pupil:
                 log.warning("a challenger that was kept is not gone on with: %s", error)
             else:
                 return
+
+
+def _lessons(arrays: dict[str, Any]) -> Lessons:
+    rows = Inputs(*(arrays[name] for name in Inputs._fields))
+    return Lessons(rows, arrays["labels"], arrays["bounds"])
 
 
 def _tell(out: BinaryIO, verdict: Promoted | Refused) -> None:

@@ -8,7 +8,7 @@ from stream.learn.encoder.contest import Contest
 from stream.learn.encoder.encoders import Encoder
 from stream.learn.encoder.lessons import Inputs, Lessons
 from stream.learn.encoder.verdicts import Promoted, Refused
-from stream.training.school import Gathered
+from stream.training.school import Gathered, parted
 
 
 class InlineSchool:
@@ -33,6 +33,11 @@ class InlineSchool:
             self._learnt += len(batch)
             if found is not None:
                 self._news.append(found)
+
+    def recall(self, lessons: Lessons) -> None:
+        """See `School`."""
+        for batch in parted(lessons):
+            self._contest.recall(batch)
 
     def describe(self, label: int, row: Inputs) -> None:
         """See `School`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +25,10 @@ class School(Protocol):
 
     def learn(self, lessons: Lessons) -> None:
         """Show labelled events; some are passed over where training is slower."""
+        ...
+
+    def recall(self, lessons: Lessons) -> None:
+        """Show events of before it began; what was not kept or resumed is learnt from them."""
         ...
 
     def describe(self, label: int, row: Inputs) -> None:
@@ -87,6 +92,12 @@ class Gathered:
     def retire(self, label: int) -> None:
         """Take a label out of the events that are held."""
         self._parts = [_without(part, label) for part in self._parts]
+
+
+def parted(lessons: Lessons) -> Iterator[Lessons]:
+    """BATCH at a time."""
+    for start in range(0, len(lessons), BATCH):
+        yield part(lessons, start, min(start + BATCH, len(lessons)))
 
 
 def _without(lessons: Lessons, label: int) -> Lessons:

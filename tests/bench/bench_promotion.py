@@ -3,12 +3,14 @@
     python tests/bench/bench_promotion.py [--labels 100000] [--rate 200] [--keep FOLDER]
         [--out DIR] [--set NAME=VALUE ...]
 
-A service learns the synthetic stream until every label was seen, and keeps a snapshot. From it it
-starts twice, with `serve.process`: without training, and with `encoder.train`. Both learn at full
-speed, for the throughput with and without. The second is then under an open load over HTTP until
-a learnt embedding has taken over, and goes on while `POST /v1/generations/rollback` takes it back.
-Latencies are of the seconds in which either happened, and of the usual ones of the same run; every
-answer other than 200 counts as failed. The stream's positions say whether an event was skipped.
+A service learns the synthetic stream until every label was seen, and keeps a snapshot; from it
+another learns with `encoder.train` until a learnt embedding has taken over, and keeps one too. All
+that follow have `serve.process`. At full speed, for the throughput: the fixed projection, without
+and with training; the learnt embedding, without and with training, and without where the index is
+asked for every event (`index.learnt_worth=0`). Then one with training, from the first snapshot, is
+under an open load over HTTP until a learnt embedding has taken over, and goes on while
+`POST /v1/generations/rollback` takes it back. Latencies are of the spans in which either happened,
+and of the usual ones of the same run; every answer other than 200 counts as failed.
 """
 
 from __future__ import annotations
@@ -30,12 +32,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np
-from bench_serve import Service, load, prepare
+from bench_serve import Service, load, prepare, wait_for
 from machine import describe
 
 _SPAN_S, _PHASES = 10.0, 4
 _LONGEST_S = 420.0
 _AFTER_S = 5.0
+_TRAIN = "encoder.train=true"
 
 
 def main() -> None:
@@ -54,13 +57,23 @@ def main() -> None:
             prepare(asked.labels, kept, asked.sets)
         found: dict[str, Any] = {"machine": describe("torch", "numba", "fastapi")}
         found |= {"labels": asked.labels, "rate": asked.rate}
-        with _service(kept, asked, []) as service:
-            found["learnt_per_s_without_training"] = _throughput(service)
-        with _service(kept, asked, ["encoder.train=true"]) as service:
-            found["learnt_per_s_with_training"] = _throughput(service)
+        learnt = _promoted(kept, asked)
+        found["learnt_per_s"] = {}
+        for name, folder, sets in (
+            ("fixed", kept, []),
+            ("fixed_training", kept, [_TRAIN, "encoder.window=1000000"]),  # no trial ends
+            ("learnt", learnt, []),
+            ("learnt_training", learnt, [_TRAIN, "encoder.window=1000000"]),
+            ("learnt_always_asked", learnt, ["index.learnt_worth=0"]),
+        ):
+            with _service(folder, asked, sets) as service:
+                found["learnt_per_s"][name] = _throughput(service)
+            print(name, found["learnt_per_s"][name], flush=True)
+        of = found["learnt_per_s"]
+        for kind in ("fixed", "learnt"):
+            found[f"throughput_kept_{kind}"] = round(of[f"{kind}_training"] / of[kind], 3)
+        with _service(kept, asked, [_TRAIN]) as service:
             found |= _changes(service, asked)
-    kept_share = found["learnt_per_s_with_training"] / found["learnt_per_s_without_training"]
-    found["throughput_kept"] = round(kept_share, 3)
     text = json.dumps(found, indent=1)
     print(text)
     if asked.out:
@@ -83,6 +96,18 @@ class _service:  # noqa: N801  # a context manager, used as a function is
     def __exit__(self, *what: object) -> None:
         self._service.__exit__(*what)
         self._folder.cleanup()
+
+
+def _promoted(kept: Path, asked: argparse.Namespace) -> Path:
+    """Beside the snapshot, one of after the first promotion."""
+    folder = kept.parent / f"{kept.name}.promoted"
+    if not folder.is_dir():
+        shutil.copytree(kept, folder)
+        sets = [f"checkpoint.folder={folder}", "checkpoint.interval_s=100000", *asked.sets, _TRAIN]
+        with Service(["run", "--source", f"synthetic:{asked.labels}"], sets) as service:
+            wait_for(lambda: service.model()["index"]["generation"] > 0, _LONGEST_S)
+            time.sleep(_SPAN_S)
+    return folder
 
 
 def _throughput(service: Service) -> float:

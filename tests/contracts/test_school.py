@@ -83,6 +83,7 @@ def test_what_is_promoted_comes_of_the_events_alone(case: Case) -> None:
     whole = joined([TOPICS.batch(0), *(without(TOPICS.batch(at), 7) for at in range(1, 20))])
     for one in (case, other):
         assert one.school.news() == []
+        one.school.recall(TOPICS.batch(40, 300))
         one.school.describe(100, TOPICS.text(3))
         one.school.describe(101, sparse([[]]))
         one.learn(part(whole, 0, 200), 0)

@@ -25,7 +25,7 @@ INSIDE = """
 set -eu
 writable=$1; shift
 mount -o remount,bind,ro /
-mount -t tmpfs -o mode=1777,size=512m braid-test "$writable"
+mount -t tmpfs -o mode=1777,size=1g braid-test "$writable"
 exec setpriv --reuid {user} --regid {user} --clear-groups --no-new-privs \\
     --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search \\
     --bounding-set=-all,+dac_read_search "$@"

@@ -80,6 +80,18 @@ def test_a_better_challenger_takes_over(stream: Stream) -> None:
     assert one.champion.encoder is news.encoder
 
 
+def test_events_of_before_are_learnt_by_a_new_challenger_and_kept_by_another() -> None:
+    new, other = contest(), contest()
+    other.learn(TOPICS.batch(1))
+    for one in (new, other):
+        one.recall(TOPICS.batch(0))
+    assert new.challenger.events == other.challenger.events == BATCH
+    assert [len(one.challenger.replay) for one in (new, other)] == [BATCH, 2 * BATCH]
+    new.learn(TOPICS.batch(1))
+    new.recall(TOPICS.batch(2))
+    assert new.challenger.events == 2 * BATCH
+
+
 def test_one_that_is_no_better_is_refused_and_goes_on() -> None:
     one = contest(recipe=replace(SMALL, rate=0.0, free=False, text=False))
     before = one.challenger

@@ -143,6 +143,24 @@ def test_a_fall_of_recall_asks_for_a_rebuild() -> None:
     index.close()
 
 
+def test_recall_is_of_whole_effort() -> None:
+    """Searches that make less are compared as if they had made it all."""
+    index = FaissCpu(WIDTH, train_at=2_000, probes=150, background=True)
+    index._watch = Watch(every=1, memory=20)
+    rows = clustered(4_000, clusters=400)
+    index.upsert(np.arange(4_000), rows)
+    index.wait()
+    queries = rows[::200]
+    for query in queries:
+        index.search(query[np.newaxis], 10, 0.01)
+        index.wait()
+    assert index.trainings == 1
+    assert index.samples == 20
+    little = recall(index.search(queries, 10, 0.01), index.exact(queries, 10)).mean()
+    assert little < 0.95 < index.recall
+    index.close()
+
+
 def test_the_watch_is_patient_where_a_rebuild_does_not_help() -> None:
     flat = Flat(WIDTH)
     rows = clustered(50)

@@ -37,7 +37,7 @@ class Device(Flat):
         self._count("upsert")
         super().upsert(ids, vectors)
 
-    def search(self, queries: np.ndarray, k: int) -> Hits:
+    def search(self, queries: np.ndarray, k: int, effort: float = 1.0) -> Hits:
         self._count("search")
         return super().search(queries, k)
 

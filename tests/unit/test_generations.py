@@ -36,13 +36,13 @@ def world() -> World:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Holds what fills generations until it is set."""
-    opened, fill = threading.Event(), generations._filled
+    opened, fill = threading.Event(), generations.filled
 
     def filled(*given: Any) -> Any:
         assert opened.wait(30)
         return fill(*given)
 
-    monkeypatch.setattr(generations, "_filled", filled)
+    monkeypatch.setattr(generations, "filled", filled)
     return opened
 
 
@@ -71,6 +71,10 @@ def test_the_school_knows_whom_challengers_are_up_against(world: World) -> None:
     assert sorted(slots) == list(range(LABELS))
     assert means.shape == (LABELS, 64)
     assert (weights > 1).all()
+    (lessons,) = late.recalled
+    assert len(lessons) == 6 * LABELS
+    assert set(lessons.labels.tolist()) == set(range(LABELS))
+    assert world.schools[0].recalled == []  # it saw all
 
 
 def test_what_came_meanwhile_is_learnt_before_the_swap(world: World, gate: threading.Event) -> None:
@@ -85,8 +89,8 @@ def test_what_came_meanwhile_is_learnt_before_the_swap(world: World, gate: threa
     assert world.finds(range(LABELS + 10)) == list(range(LABELS + 10))
 
 
-def test_labels_that_training_did_not_know_yet_are_known_at_once(world: World) -> None:
-    """Their events, or what told what they mean, were still on their way to it."""
+def test_labels_that_training_does_not_know_are_known_at_once(world: World) -> None:
+    """Their events, or what told what they mean, came before it began or are on their way to it."""
     world.pipeline.step([Item(Description("told", "wordtold topictold"))])
     world.promote(20)
     assert world.finds(range(LABELS)) == list(range(LABELS))
@@ -229,7 +233,7 @@ def test_one_that_cannot_be_made_is_told_and_the_other_goes_on(
     def fail(*_: object) -> None:
         raise MemoryError("none left")
 
-    monkeypatch.setattr(generations, "_filled", fail)
+    monkeypatch.setattr(generations, "filled", fail)
     world.school.says.append(world.promoted(LABELS))
     world.until(lambda: bool(world.generations.verdicts))
     assert world.drift[-1].evidence["outcome"] == "failed"

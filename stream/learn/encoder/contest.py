@@ -50,6 +50,7 @@ class Contest:
         self._trial = Trial(window)
         self.challenger = self._another()
         self.champion = self._crowned(None)
+        self._new = True
         self.over = False
         """Whether there are more labels than there is room for."""
         self.end: Refused | None = None
@@ -60,7 +61,7 @@ class Contest:
         if not self._fits(int(lessons.labels.max(initial=-1))):
             told, self.end = self.end, None
             return told
-        verdict, nearest = None, None
+        verdict, nearest, self._new = None, None, False
         champion = self.champion
         x = champion.embed(lessons.inputs)
         if self._trial.on and len(champion.labels.known):
@@ -82,6 +83,21 @@ class Contest:
             return None
         evidence = verdict.evidence | {"loss": round(loss, 3), "trained": self.challenger.events}
         return self._promote(evidence) if verdict.promote else Refused(False, evidence)
+
+    def recall(self, lessons: Lessons) -> None:
+        """Let a batch of earlier events be drawn from.
+
+        A challenger that has been shown none of the stream yet is trained on it first, in no trial.
+        """
+        if not self._fits(int(lessons.labels.max(initial=-1))):
+            return
+        if not self._new:
+            self.challenger.replay.add(lessons)
+            return
+        try:
+            self.challenger.learn(lessons)
+        except Diverged:
+            self._begin_again()
 
     def describe(self, label: int, row: Inputs) -> None:
         """Let a text stand for a label, with champion and challenger."""
@@ -128,7 +144,7 @@ class Contest:
         """
         challenger = self._another()
         challenger.load(arrays, meta)
-        self.challenger = challenger
+        self.challenger, self._new = challenger, False
         self._trial.load(meta["trial"])
         self._seed = meta["seed"]
 

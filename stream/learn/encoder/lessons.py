@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.features import Rows
+from stream.learn.extreme.bag import MOST
 from stream.learn.extreme.learner import ExtremeLearner
 
 
@@ -51,6 +52,39 @@ def inputs(learner: ExtremeLearner, rows: Rows) -> Inputs:
         none = np.zeros((n, 0), np.int32), np.zeros((n, 0), np.float32), np.zeros(n, np.int32)
         return Inputs(*none, learner.embed(rows))
     return Inputs(*learner.weighed(rows), np.zeros((n, 0), np.float32))
+
+
+def remembered(learner: ExtremeLearner, wanted: Any, each: int, most: int) -> Lessons:
+    """The learner's exemplars as lessons, the oldest first.
+
+    Parameters
+    ----------
+    wanted
+        (labels,) bool, which labels; an exemplar's other labels are given as well.
+    each
+        Exemplars that are enough for a label.
+    most
+        Exemplars in all.
+    """
+    found, exemplars = learner.recalled(wanted, each, most), learner.state.exemplars
+    place = found.place[::-1]
+    n = len(place)
+    if learner.width:
+        dense = exemplars.vector[place]
+        length = np.linalg.norm(dense, axis=1, keepdims=True)  # those put aside are faint
+        dense = (dense / np.where(length > 0, length, 1)).astype(np.float32)
+        none = np.zeros((n, 0), np.int32), np.zeros((n, 0), np.float32), np.zeros(n, np.int32)
+        rows = Inputs(*none, dense)
+    else:
+        slot, weight = np.zeros((n, MOST), np.int32), np.zeros((n, MOST), np.float32)
+        width = found.slot.shape[1]
+        slot[:, :width], weight[:, :width] = found.slot[::-1], found.weight[::-1]
+        rows = Inputs(slot, weight, found.n[::-1].astype(np.int32), np.zeros((n, 0), np.float32))
+    labels, retired = exemplars.label[place], learner.state.labels.retired
+    there = np.arange(labels.shape[1]) < exemplars.n[place][:, None]
+    there &= (labels >= 0) & ~retired[np.maximum(labels, 0)].astype(np.bool_)
+    bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(there.sum(axis=1))])
+    return Lessons(rows, labels[there], bounds)
 
 
 def joined(parts: list[Lessons]) -> Lessons:

@@ -1,7 +1,7 @@
 """The memory that replays are drawn from: the newest labelled events, weighed.
 
-The exemplars of the learner are posted by term and cannot be read back as rows, so these are kept
-beside them.
+It is the own of training, in its process; where that begins late, it begins with exemplars of the
+learner.
 """
 
 from __future__ import annotations

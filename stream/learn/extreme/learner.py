@@ -14,6 +14,8 @@ from stream.learn.arrays import borrow, dump, duplicate, own, power, restore
 from stream.learn.extreme import bag, batch, names
 from stream.learn.extreme.batch import Shortlists, parts
 from stream.learn.extreme.forgetting import forget
+from stream.learn.extreme.former import Rows as RecalledRows
+from stream.learn.extreme.recalled import recalled
 from stream.learn.extreme.scratch import scratch, sized
 from stream.learn.extreme.state import (
     CANDIDATES,
@@ -127,6 +129,10 @@ class ExtremeLearner:
         df = self.state.terms.df
         bag.weighed(df, self.events, rows.indptr, rows.hashes, rows.terms, slot, weight, n)
         return slot, weight, n
+
+    def recalled(self, wanted: Any, each: int, most: int) -> RecalledRows:
+        """See `stream.learn.extreme.recalled.recalled`."""
+        return recalled(self.state, wanted, each, most)
 
     def predict(self, rows: Rows, leaf_of: Any, near: Any, similar: Any) -> Shortlists:
         """Score candidates; `near`, `similar` (n, k) are what the index found. Pure."""
