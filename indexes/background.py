@@ -12,10 +12,10 @@ _log = logging.getLogger(__name__)
 _LOWEST = 19
 
 
-def lowest_priority() -> None:
-    """Let the calling thread run when others do not want to, where threads have priorities."""
+def lower_priority(nice: int = _LOWEST) -> None:
+    """Let others run before the calling thread, the more so the nicer, where that can be said."""
     with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
 
 
 class Worker:
@@ -77,7 +77,7 @@ class Worker:
             threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def _run(self) -> None:
-        lowest_priority()
+        lower_priority()
         while True:
             with self._state:
                 if not self._again or self._closed or self._held:

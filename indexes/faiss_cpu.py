@@ -12,6 +12,8 @@ faiss (Douze et al., "The Faiss library", 2024).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from indexes.builds import Built, caught_up, fold, retrain, trained
 from indexes.checks import as_ids, as_pairs, as_queries, entry
 from indexes.coarse import lists_of, single
 from indexes.extras import faiss_for
-from indexes.frozen import FrozenLists, read_only, some, view_of
+from indexes.frozen import FrozenLists, read_only, view_of
 from indexes.gate import Gate, Mutex
 from indexes.generation import View, nothing
 from indexes.overlay import Overlay
@@ -180,8 +182,7 @@ class FaissCpu:
         """
         wanted = as_queries(queries, k, self._dimension)
         with self._gate.shared():
-            probes = some(self._probes, effort)
-            hits = scan.search(self._view, wanted, k, probes, len(self._overlay))
+            hits = scan.search(self._view, wanted, k, self._probes, len(self._overlay), effort)
         watch, worker = self._watch, self._worker
         if (
             watch
@@ -214,6 +215,17 @@ class FaissCpu:
             else:
                 with self._worker.paused():
                     self._build(train=True)
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """What is written inside is built at its end, once, by the calling thread."""
+        if self._worker is None:
+            yield
+            return
+        with self._worker.paused():
+            yield
+            while self._step():
+                pass
 
     def wait(self) -> None:
         """Until no build is due or under way; for tests and measurements.

@@ -34,11 +34,6 @@ def view_of(arrays: Mapping[str, NDArray[Any]]) -> View:
     return View(Centres(*centres), Lists(*rows), Delta(*delta))
 
 
-def some(probes: int, effort: float) -> int:
-    """Lists that a search of so much effort looks into."""
-    return max(1, round(effort * probes))
-
-
 def _shut(array: NDArray[Any]) -> NDArray[Any]:
     out = array.view(np.ndarray)  # also of a memory map
     out.flags.writeable = False
@@ -82,7 +77,7 @@ class FrozenLists:
     def search(self, queries: Float32, k: int, effort: float = 1.0) -> Hits:
         """The k nearest of each row of `queries` (n, d) that the probed lists hold."""
         wanted = as_queries(queries, k, self.dimension)
-        return scan.search(self.view, wanted, k, some(self.probes, effort), self._live)
+        return scan.search(self.view, wanted, k, self.probes, self._live, effort)
 
     def exact(self, queries: Float32, k: int) -> Hits:
         """The k nearest of all."""

@@ -18,6 +18,7 @@ _SPARE = 30  # rows beyond k that are scored again; int8 scores may order them w
 _EXACT = 246  # the same where the answer is to be taken for exact
 _CLOSE = 8  # rows beyond k that a row must not reach by its sketch to be passed over
 _TRUST = np.float32(2.2)  # deviations of a sketch's error within which it may still reach them
+_LITTLE_TRUST = np.float32(1.0)
 _CERTAIN = np.float32(1e6)
 _WIDEN = 4
 _BUCKETS = 2_048
@@ -173,8 +174,12 @@ def _search(
         _rank(v, queries[i], rows[:count], ids[i], scores[i])
 
 
-def search(view: View, queries: Float32, k: int, probes: int, live: int) -> Hits:
+def search(
+    view: View, queries: Float32, k: int, probes: int, live: int, effort: float = 1.0
+) -> Hits:
     """The k best rows of the `probes` nearest lists; more lists where they hold fewer than k.
+
+    With less `effort` than 1, of that share of them, and rows are passed over more boldly.
 
     Parameters
     ----------
@@ -186,14 +191,15 @@ def search(view: View, queries: Float32, k: int, probes: int, live: int) -> Hits
     """
     hits = no_hits(len(queries), k)
     some, lists = min(k, live), len(view.centres.scale)
-    probes = min(probes, lists)
+    trust = _TRUST if effort == 1 else _LITTLE_TRUST
+    probes = min(max(1, round(effort * probes)), lists)
     if not some or not len(queries):
         return hits
-    _search(view, queries, probes, _SPARE, _TRUST, hits.ids, hits.scores)
+    _search(view, queries, probes, _SPARE, trust, hits.ids, hits.scores)
     while probes < lists and (short := np.flatnonzero(hits.ids[:, some - 1] < 0)).size:
         probes = min(probes * _WIDEN, lists)
         part = no_hits(len(short), k)
-        _search(view, queries[short], probes, _SPARE, _TRUST, part.ids, part.scores)
+        _search(view, queries[short], probes, _SPARE, trust, part.ids, part.scores)
         hits.ids[short], hits.scores[short] = part.ids, part.scores
     return hits
 

@@ -31,26 +31,30 @@ class Asking(NamedTuple):
         Share of true labels that only the index finds from which it pays to ask always.
     effort
         See `LabelIndex.search`.
+    unknown
+        Whether it pays where that is not known. The learner asks then, and so it becomes known; to
+        wait for that costs a request less than a costly index may.
     """
 
     kind: str
     neighbours: int
     worth: float
     effort: float
+    unknown: bool
 
 
 def terms(settings: Index, kind: str) -> Asking:
     """How an index of prototypes is asked whose encoder is of a kind."""
     if kind in LEARNT:
         return Asking(
-            kind, settings.learnt_neighbours, settings.learnt_worth, settings.learnt_effort
+            kind, settings.learnt_neighbours, settings.learnt_worth, settings.learnt_effort, False
         )
-    return Asking(kind, settings.neighbours, settings.worth, 1.0)
+    return Asking(kind, settings.neighbours, settings.worth, 1.0, True)
 
 
 def pays(asking: Asking, worth: float | None) -> bool:
-    """Whether to ask the index, given the share of true labels that it alone brings; None: yes."""
-    return worth is None or worth >= asking.worth
+    """Whether to ask the index, given the share of true labels that it alone brings, if known."""
+    return asking.unknown if worth is None else worth >= asking.worth
 
 
 def due(asking: Asking, chunk: int, worth: float | None) -> bool:

@@ -143,7 +143,7 @@ class Pipeline:
         if self.retrieval is None or embedded is None:
             return _Asked(rows, embedded, near)
         asking, worth = self.retrieval.asking, self.model.index_worth
-        if pays(asking, worth):
+        if worth is None or pays(asking, worth):
             near = self.retrieval.near(embedded, self.model.labels)
         elif chunk is not None and due(asking, chunk, worth):
             near = self.retrieval.near(embedded[:1], self.model.labels)
@@ -192,7 +192,8 @@ class Pipeline:
         given: Sequence[AnyRow] = [rows[at] for at, _ in chosen]
         examples = [item.what for _, item in chosen if isinstance(item.what, Example)]
         assert len(examples) == len(chosen), "descriptions are not predicted"
-        if self.retrieval is None or pays(self.retrieval.asking, self.model.index_worth):
+        worth = self.model.index_worth
+        if worth is None or self.retrieval is None or pays(self.retrieval.asking, worth):
             given = self._beside(given, examples)
         asked = self._ask(features.batch(given))
         scores = self.model.predict(asked.rows, asked.near)

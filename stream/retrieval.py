@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -207,19 +207,23 @@ class Retrieval:
         )  # fmt: skip
         return choice._replace(reason=f"{choice.reason} ({self._failure}.)") if lost else choice
 
-    def _filled(self) -> LabelIndex:
-        """An index of the kind that was chosen, with all prototypes; on the CPU if need be."""
+    def _filled(self, at_once: bool = False) -> LabelIndex:
+        """An index of the kind that was chosen, with all prototypes; on the CPU if need be.
+
+        A large one is searched slowly until it is built: beside the caller, or `at_once`.
+        """
         try:
             made = _make(self._choice.kind, self.prototypes.dimension, self.settings.background)
             try:
-                self._fill(made)
+                with getattr(made, "filling", nullcontext)() if at_once else nullcontext():
+                    self._fill(made)
             except DeviceLost:
                 made.close()
                 raise
         except (DeviceMissing, DeviceLost) as error:
             self._give_up(error)
             self._choice = self._choose()
-            return self._filled()
+            return self._filled(at_once)
         return made
 
     def _replace(self) -> None:
@@ -240,9 +244,10 @@ class Retrieval:
         place = {int(identity): at for at, identity in enumerate(ids.tolist())}
         state["weights"] = weights[[place[one] for one in order.tolist()]].astype(np.float32)
         self.prototypes.restore(state)
-        self.sync()
-        if (wait := getattr(self.index, "wait", None)) is not None:
-            wait()  # a large index is searched slowly until it is built
+        self._choice = self._choose()
+        self.index.close()
+        self.index = self._filled(at_once=True)
+        self.prototypes.drain_dirty()
 
     def arrays(self) -> dict[str, Any]:
         """The state by name."""

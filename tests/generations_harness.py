@@ -82,6 +82,13 @@ class World:
         self.drift: list[DriftEvent] = []
         self.pipeline.generations.enrol(self.open)
 
+    @classmethod
+    def taught(cls) -> World:
+        """One that has learnt all labels."""
+        made = cls()
+        made.learn(0, LABELS)
+        return made
+
     def open(self, width: int) -> Scripted:
         assert width == 0
         self.schools.append(Scripted())
@@ -101,7 +108,7 @@ class World:
             self.drift += self.pipeline.step([event(n, first + n % (stop - first))]).drift
 
     def until(self, ready: Callable[[], bool]) -> None:
-        """Steps without events."""
+        """Steps without events, until something is so."""
         end = time.monotonic() + 30
         while not ready():
             assert time.monotonic() < end, "it never came"
@@ -126,6 +133,15 @@ class World:
 
     def finds(self, labels: range) -> list[int]:
         return [n for n in labels if self.nearest(n) == f"l{n}"]
+
+
+def until(pipeline: Pipeline, number: int) -> None:
+    """Steps without events, until a generation is in use."""
+    end = time.monotonic() + 30
+    while pipeline.generations.current.number != number:  # type: ignore[union-attr]
+        assert time.monotonic() < end, "it never came"
+        pipeline.step([])
+        time.sleep(0.002)
 
 
 def text(label: int) -> str:

@@ -110,7 +110,7 @@ class Index(Section):
     it, for one event in 16, and below a quarter of it for one in 1,024. 0 always asks."""
     learnt_worth: float = Field(0.02, ge=0, le=1)
     """The same where the embedding is learnt, and more neighbours cost more."""
-    learnt_effort: float = Field(0.125, gt=0, le=1)
+    learnt_effort: float = Field(0.25, gt=0, le=1)
     """Where the embedding is learnt: the share of the lists that are looked into, of those that
     hold 97.5 % of the ten nearest. True labels are in the first lists."""
     flat_limit: int = Field(8_192, ge=64)

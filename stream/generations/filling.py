@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from indexes.background import lower_priority
 from stream.config import Index
 from stream.generations.resting import Contents
 from stream.learn.encoder.encoders import Bag, Encoder, Residual
@@ -17,6 +18,7 @@ from stream.types import Float32
 _EACH = 8  # newest exemplars that stand for a label
 _MOST = 1 << 16  # exemplars in all
 _TOGETHER = 1_024
+_NICE = 10
 
 
 class Others(NamedTuple):
@@ -57,7 +59,12 @@ def others(learner: ExtremeLearner, known: Any, id_of: Any) -> Others:
 def filled(
     settings: Index, encoder: Encoder, number: int, given: Contents, more: Others | None = None
 ) -> Retrieval:
-    """A generation with the prototypes given, and those of exemplars; takes its time."""
+    """A generation with the prototypes given, and those of exemplars.
+
+    For a thread of its own, whose priority it lowers: not so far that a busy stream would never
+    see the end of it.
+    """
+    lower_priority(_NICE)
     made = Retrieval(settings, encoder, number)
     if more is not None and len(more.ids):
         pairs = zip(given, _averages(encoder, more), strict=True)

@@ -283,10 +283,12 @@ class Generations:
     def _swap(self, made: Retrieval) -> None:
         old = self.current
         assert old is not None, "there was one before"
+        learner, back = learner_of(self._model), self.before
+        known = back.brought if back is not None and back.number == made.number else (0.0, 0.0)
         self.current = made
-        self.before = Resting(old.encoder, old.number, old.prototypes)
+        self.before = Resting(old.encoder, old.number, old.prototypes, learner.brought)
         _close_unused(old)
-        learner_of(self._model).renew_index()
+        learner.renew_index(known)
 
     def parts(self, copied: bool = True) -> Iterator[tuple[str, Any]]:
         """The state by name, piece by piece; see `Retrieval.parts`."""

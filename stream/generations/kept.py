@@ -51,7 +51,7 @@ def state(kept: Kept) -> dict[str, Any]:
     now, before = kept.current, kept.before
     return {
         "current": _about(now.encoder, now.number),
-        "before": None if before is None else _about(before.encoder, before.number),
+        "before": None if before is None else _about_resting(before),
         "newest": kept.newest,
         "held": kept.held,
         "verdicts": [[one.kind, one.scope, one.position, one.evidence] for one in kept.verdicts],
@@ -76,13 +76,18 @@ def load(
         prototypes = Prototypes(then["dimension"], capacity_bytes=settings.prototype_bytes)
         prototypes.restore(_named(arrays, "before.prototypes."))
         old = revived(then["kind"], then["dimension"], _named(arrays, "before.encoder."))
-        before = Resting(old, then["number"], prototypes)
+        brought = tuple(then.get("brought", (0.0, 0.0)))  # not kept from the beginning
+        before = Resting(old, then["number"], prototypes, brought)
     told = [DriftEvent(*one) for one in given["verdicts"]]
     return Kept(current, before, given["newest"], given["held"], told)
 
 
 def _about(encoder: Encoder, number: int) -> dict[str, Any]:
     return {"kind": encoder.kind, "dimension": encoder.dimension, "number": number}
+
+
+def _about_resting(one: Resting) -> dict[str, Any]:
+    return _about(one.encoder, one.number) | {"brought": list(one.brought)}
 
 
 def _under(prefix: str, arrays: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

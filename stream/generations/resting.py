@@ -15,11 +15,15 @@ from stream.types import Float32
 
 @dataclass
 class Resting:
-    """A generation that is not in use; its prototypes go on learning, without an index."""
+    """A generation that is not in use; its prototypes go on learning, without an index.
+
+    `brought` is what its index was worth, see `ExtremeLearner.brought`.
+    """
 
     encoder: Encoder
     number: int
     prototypes: Prototypes
+    brought: tuple[float, float] = (0.0, 0.0)
 
     def learn(self, ids: Sequence[Sequence[int]], embedded: Float32) -> None:
         """Move prototypes as `Retrieval.learn` does."""

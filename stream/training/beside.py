@@ -197,6 +197,9 @@ class TrainingProcess:
             )  # fmt: skip
         except OSError as error:
             return str(error)
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None, "piped"
+            wire.widen(pipe)
         self._process, self._heard = process, False
         if self._closing.is_set():  # too late for `close` to see it
             process.kill()

@@ -28,7 +28,7 @@ class School(Protocol):
         ...
 
     def recall(self, lessons: Lessons) -> None:
-        """Show events of before it began; what was not kept or resumed is learnt from them."""
+        """Show events of before it began, to draw from; a new challenger knows their labels."""
         ...
 
     def describe(self, label: int, row: Inputs) -> None:

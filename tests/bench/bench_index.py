@@ -90,7 +90,7 @@ def during(
 
 def ours(rows: np.ndarray, queries: np.ndarray, truth: Hits, options: Any) -> dict[str, Any]:
     """Figures of our index, which builds in the background."""
-    from indexes.background import lowest_priority
+    from indexes.background import lower_priority
 
     index = FaissCpu(rows.shape[1], background=True, threads=1)
     start = time.perf_counter()
@@ -135,7 +135,7 @@ def ours(rows: np.ndarray, queries: np.ndarray, truth: Hits, options: Any) -> di
     figures["sampled_recall"], figures["sampled"] = index.recall, index.samples
 
     def rebuild() -> None:
-        lowest_priority()
+        lower_priority()
         index.rebuild()
 
     figures |= during(index, queries, rebuild, "training")

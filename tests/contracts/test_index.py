@@ -157,11 +157,7 @@ def test_less_effort_finds_some_of_them(index: LabelIndex, kind: str, frozen: bo
     whole, little = searched.search(queries, 7), searched.search(queries, 7, 0.01)
     well_formed(little, 12, 7)
     share = np.mean([len({*a} & {*b}) / 7 for a, b in zip(little.ids, whole.ids, strict=True)])
-    assert share < 1 if kind == "faiss_cpu-trained" else share == 1
-    assert share > 0
-    again = searched.search(queries, 7, 1.0)
-    assert np.array_equal(again.ids, whole.ids)
-    assert np.array_equal(again.scores, whole.scores)
+    assert 0 < share < 1 if kind == "faiss_cpu-trained" else share == 1
 
 
 def test_a_query_has_the_same_hits_alone_and_in_company(index: LabelIndex) -> None:

@@ -80,16 +80,16 @@ def test_a_better_challenger_takes_over(stream: Stream) -> None:
     assert one.champion.encoder is news.encoder
 
 
-def test_events_of_before_are_learnt_by_a_new_challenger_and_kept_by_another() -> None:
-    new, other = contest(), contest()
-    other.learn(TOPICS.batch(1))
+def test_events_of_before_are_known_to_a_new_challenger_and_kept_by_another() -> None:
+    new, other = contest(SEEN), contest(SEEN)
+    other.learn(SEEN.batch(1))
+    before = other.challenger.labels.known.tolist()
     for one in (new, other):
         one.recall(TOPICS.batch(0))
-    assert new.challenger.events == other.challenger.events == BATCH
+    assert set(new.challenger.labels.known.tolist()) == set(TOPICS.batch(0).labels.tolist())
+    assert other.challenger.labels.known.tolist() == before
+    assert [one.challenger.events for one in (new, other)] == [0, BATCH]
     assert [len(one.challenger.replay) for one in (new, other)] == [BATCH, 2 * BATCH]
-    new.learn(TOPICS.batch(1))
-    new.recall(TOPICS.batch(2))
-    assert new.challenger.events == 2 * BATCH
 
 
 def test_one_that_is_no_better_is_refused_and_goes_on() -> None:

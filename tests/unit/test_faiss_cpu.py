@@ -233,3 +233,14 @@ def test_a_worker_steps_until_there_is_nothing_left_and_says_what_failed() -> No
     worker.wake()
     worker.wait()
     assert len(steps) == 4
+
+
+def test_what_is_filled_in_is_built_at_the_end_by_the_caller() -> None:
+    index, rows = FaissCpu(WIDTH, train_at=1_000, background=True), clustered(3_000)
+    with index.filling():
+        for at in range(0, 3_000, 500):
+            index.upsert(np.arange(at, at + 500), rows[at : at + 500])
+        assert not index.trained
+    assert (index.trained, index.builds) == (True, 1)
+    assert recall(index.search(rows[:50], 10), index.exact(rows[:50], 10)).mean() > 0.9
+    index.close()

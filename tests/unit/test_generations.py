@@ -14,7 +14,7 @@ from stream import state
 from stream.checkpoint import SnapshotStore
 from stream.clock import ManualClock
 from stream.config import Index, Settings
-from stream.generations import about, generations, obey
+from stream.generations import about, generations
 from stream.labels import LabelSpace
 from stream.learn.encoder.encoders import Bag, Projection, quantised
 from stream.learn.encoder.verdicts import Refused
@@ -23,14 +23,20 @@ from stream.pipeline import Item, Pipeline
 from stream.retrieval import Retrieval
 from stream.types import Description, DriftEvent, Example
 from stream.views import Publisher
-from tests.generations_harness import EVIDENCE, LABELS, TINY, Scripted, World, event, text
+from tests.generations_harness import (
+    EVIDENCE,
+    LABELS,
+    TINY,
+    Scripted,
+    World,
+    event,
+    text,
+)
 
 
 @pytest.fixture
 def world() -> World:
-    made = World()
-    made.learn(0, LABELS)
-    return made
+    return World.taught()
 
 
 @pytest.fixture
@@ -152,42 +158,6 @@ def test_a_label_taken_up_again_meanwhile_is_there(world: World, gate: threading
     assert world.generations.current.prototypes.weights(np.array([identity])) == [2]
 
 
-def test_going_back_and_forth(world: World) -> None:
-    world.promote()
-    first = world.school
-    world.learn(LABELS, LABELS + 5)  # the one before learns them too
-    assert world.generations.roll_back()
-    assert not world.generations.roll_back(), "one is being made"
-    world.until(lambda: world.generations.current.number == 0)
-    assert first.closed.wait(30)
-    assert world.generations.current.encoder.kind == "projection"
-    assert world.generations.before.number == 1
-    assert world.finds(range(LABELS + 5)) == list(range(LABELS + 5))
-    assert world.drift[-1].kind == "rollback"
-    assert world.drift[-1].evidence == {"generation": 0, "before": 1}
-    assert world.generations.roll_back()
-    world.until(lambda: world.generations.current.number == 1)
-    assert world.generations.current.encoder.kind == "bag"
-    assert world.finds(range(LABELS + 5)) == list(range(LABELS + 5))
-
-
-def test_nothing_is_trained_after_going_back_until_somebody_says_so(world: World) -> None:
-    assert not world.generations.roll_back()
-    assert not world.generations.resume()
-    world.promote()
-    world.generations.roll_back()
-    world.until(lambda: world.generations.current.number == 0)
-    world.learn(0, LABELS)
-    assert world.generations.training.told()[0] == "held"
-    assert len(world.schools) == 1
-    assert world.generations.resume()
-    assert world.generations.training.told()[0] == "on"
-    assert len(world.schools) == 2
-    assert len(world.school.crowned) == 1
-    world.promote(seed=2)
-    assert world.generations.current.number == 2, "numbers are not used again"
-
-
 def test_training_that_is_to_go_on_begins_with_the_one_gone_back_to(
     world: World, gate: threading.Event
 ) -> None:
@@ -202,16 +172,6 @@ def test_training_that_is_to_go_on_begins_with_the_one_gone_back_to(
     world.until(lambda: world.generations.current.number == 0)
     assert len(world.schools) == 2
     assert world.school.crowned[0][0] is world.generations.current.encoder
-
-
-def test_orders_are_obeyed_once(world: World) -> None:
-    order = {"what": "rollback", "from": 1}
-    assert not obey(world.generations, order)
-    world.promote()
-    assert obey(world.generations, order)
-    world.until(lambda: world.generations.current.number == 0)
-    assert not obey(world.generations, order)
-    assert obey(world.generations, {"what": "resume"})
 
 
 def test_of_two_promotions_the_later_stays(world: World, gate: threading.Event) -> None:

@@ -87,17 +87,10 @@ class Contest:
     def recall(self, lessons: Lessons) -> None:
         """Let a batch of earlier events be drawn from.
 
-        A challenger that has been shown none of the stream yet is trained on it first, in no trial.
+        A challenger that has been shown none of the stream yet gets to know their labels, too.
         """
-        if not self._fits(int(lessons.labels.max(initial=-1))):
-            return
-        if not self._new:
-            self.challenger.replay.add(lessons)
-            return
-        try:
-            self.challenger.learn(lessons)
-        except Diverged:
-            self._begin_again()
+        if self._fits(int(lessons.labels.max(initial=-1))):
+            self.challenger.recall(lessons, self._new)
 
     def describe(self, label: int, row: Inputs) -> None:
         """Let a text stand for a label, with champion and challenger."""

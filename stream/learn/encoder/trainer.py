@@ -109,20 +109,11 @@ class Trainer:
         """
         if not len(lessons):
             return 0.0
-        labels = self.labels
-        at = self.replay.add(lessons)
-        self._hard[at] = -1
+        labels, at = self.labels, self.recall(lessons)
         if found is not None:
             some = min(self.recipe.hard, found.shape[1])
             self._hard[at, :some] = found[:, :some]
         touched = np.unique(lessons.labels)
-        with torch.no_grad():
-            if len(touched):
-                labels.grow(int(touched[-1]) + 1)
-                row = np.repeat(np.arange(len(lessons)), np.diff(lessons.bounds))
-                made = self.encoder.embed(lessons.inputs)
-                labels.add(lessons.labels, made[torch.from_numpy(row).to(self.device)])
-                self._refresh(touched)
         loss = self._descend(self.replay.take(at), self._hard[at])
         for _ in range(self.recipe.replays if len(labels.known) else 0):
             rare = labels.count if self.recipe.tail else None
@@ -138,6 +129,25 @@ class Trainer:
         if self.batches % _REFRESHED == 0:
             labels.refresh(labels.known)
         return loss
+
+    def recall(self, lessons: Lessons, known: bool = True) -> Any:
+        """Keep events to draw from, and let their labels be `known` by them; where they lie."""
+        at = self.replay.add(lessons)
+        self._hard[at] = -1
+        touched = np.unique(lessons.labels)
+        if known and len(touched):
+            self.labels.grow(int(touched[-1]) + 1)
+            self._move(lessons)
+            self._refresh(touched)
+        return at
+
+    def _move(self, lessons: Lessons) -> None:
+        """Move the centroids of labels towards their events."""
+        if len(lessons.labels):
+            row = np.repeat(np.arange(len(lessons)), np.diff(lessons.bounds))
+            with torch.no_grad():
+                made = self.encoder.embed(lessons.inputs)
+            self.labels.add(lessons.labels, made[torch.from_numpy(row).to(self.device)])
 
     def describe(self, label: int, row: Inputs) -> None:
         """Let a text stand for a label; from now on it can be found by it.
@@ -219,12 +229,7 @@ class Trainer:
         labels.sum[where], labels.weight[where] = 0, 0
         count = labels.count.copy()
         for part in np.array_split(every, max(1, len(every) // 1_024)):
-            lessons = self.replay.take(part)
-            if len(lessons.labels):
-                row = np.repeat(np.arange(len(lessons)), np.diff(lessons.bounds))
-                with torch.no_grad():
-                    made = self.encoder.embed(lessons.inputs)
-                labels.add(lessons.labels, made[torch.from_numpy(row).to(self.device)])
+            self._move(self.replay.take(part))
         labels.count = count
         self._read_all()
         labels.refresh(labels.known)

@@ -199,10 +199,19 @@ class ExtremeLearner:
         """Whether a former state of labels is back in their newest events, and taken back."""
         return forget(self.state, slots, values, True)
 
-    def renew_index(self) -> None:
-        """Another index from now on: what it is worth is to be seen, and how to weigh it learnt."""
+    @property
+    def brought(self) -> tuple[float, float]:
+        """What `index_worth` is computed of."""
+        truths, brought = self.state.rescorer.brought.tolist()
+        return truths, brought
+
+    def renew_index(self, brought: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Another index from now on: how to weigh it is to be learnt.
+
+        What it is worth is to be seen, but where `brought` is what it was worth before.
+        """
         rescorer = self.state.rescorer
-        rescorer.brought[:] = 0
+        rescorer.brought[:] = brought
         for squares in (rescorer.w1_g, rescorer.skip_g):
             squares[..., INDEX] = 1.0
 
