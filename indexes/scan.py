@@ -191,7 +191,7 @@ def search(
     """
     hits = no_hits(len(queries), k)
     some, lists = min(k, live), len(view.centres.scale)
-    trust = _TRUST if effort == 1 else _LITTLE_TRUST
+    trust = _TRUST if effort == 1 or lists == 1 else _LITTLE_TRUST
     probes = min(max(1, round(effort * probes)), lists)
     if not some or not len(queries):
         return hits

@@ -47,7 +47,11 @@ def terms(settings: Index, kind: str) -> Asking:
     """How an index of prototypes is asked whose encoder is of a kind."""
     if kind in LEARNT:
         return Asking(
-            kind, settings.learnt_neighbours, settings.learnt_worth, settings.learnt_effort, False
+            kind,
+            settings.learnt_neighbours,
+            settings.learnt_worth,
+            settings.learnt_effort,
+            not settings.learnt_worth,
         )
     return Asking(kind, settings.neighbours, settings.worth, 1.0, True)
 

@@ -30,7 +30,7 @@ _PROCESS = 300_000_000  # bytes of the interpreter, the libraries and the compil
 _LISTED = 330  # bytes of a label in the index beside its codes
 _TRAINER = 800_000_000  # bytes of the process of training with torch, and of what a batch takes
 _REMEMBERED = 1_100  # bytes of a sparse event that is kept for training
-_LATE = 80_000_000  # bytes of events that training may not have seen
+_READ = 120_000_000  # bytes of exemplars that are read back for a generation
 _ROOM = 1_024  # labels that the learner has room for at first
 
 
@@ -128,12 +128,11 @@ def _training(settings: Settings, labels: int, width: int) -> list[Part]:
     kept = int(held * label_bytes(dimension))
     table, learnt = rows * (5 * dimension + 8), min(labels, encoder.labels)
     events = encoder.memory * (4 * width or _REMEMBERED)
-    being_made = kept + held * _indexed(dimension)
+    being_made = kept + held * _indexed(dimension) + _READ
     own = _TRAINER + table + learnt * 24 * dimension + events
     return [
         Part("generation before", "encoder.train", held, kept + rows * dimension, about=True),
         Part("generation being made", "encoder.train", held, being_made + rows * dimension, True),
-        Part("events for training to come", "encoder.train", 1, _LATE, about=True),
         Part("process of training", "encoder.labels", learnt, own, about=True),
     ]
 

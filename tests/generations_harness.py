@@ -75,7 +75,7 @@ class World:
     """A pipeline whose school does as the test says."""
 
     def __init__(self, kind: str = "flat") -> None:
-        index = Index(kind=kind, dimension=64, worth=0)  # type: ignore[arg-type]
+        index = Index(kind=kind, dimension=64, worth=0, learnt_worth=0)  # type: ignore[arg-type]
         self.settings = Settings(learn=TINY, index=index)
         self.pipeline = Pipeline(self.settings)
         self.schools: list[Scripted] = []

@@ -112,7 +112,8 @@ class Index(Section):
     """The same where the embedding is learnt, and more neighbours cost more."""
     learnt_effort: float = Field(0.25, gt=0, le=1)
     """Where the embedding is learnt: the share of the lists that are looked into, of those that
-    hold 97.5 % of the ten nearest. True labels are in the first lists."""
+    hold 97.5 % of the ten nearest; below 1 rows are passed over more boldly, too. True labels are
+    in the first lists."""
     flat_limit: int = Field(8_192, ge=64)
     """Labels up to which `auto` searches exactly."""
     sync_events: int = Field(256, ge=1)

@@ -91,7 +91,7 @@ class Generations:
             self.current = Retrieval(self._settings, first)
             self.describe(list(model.labels.descriptions))
             if plug is None:
-                self.training.attend(self.current, recall=False)  # what was taught follows
+                self.training.attend(self.current, recall=not model.taught)  # that follows
             taught, model.taught = model.taught, []
             for start in range(0, len(taught), CHUNK):
                 part = taught[start : start + CHUNK]
@@ -242,6 +242,7 @@ class Generations:
         more = others(learner_of(self._model), known, labels.ids_of)
         self._make("promotion", given.encoder, self.newest, contents, given.evidence, more)
         assert self.coming is not None, "made"
+        known = np.concatenate([known, more.lessons.labels])
         for rows, ids_of_texts in self.training.texts_of_others(known):
             self.coming.learn(rows, ids_of_texts)
 
@@ -276,7 +277,8 @@ class Generations:
         evidence: dict[str, Any], more: Others | None = None,
     ) -> None:  # fmt: skip
         """Begin to fill a generation."""
-        begun = Begun(kind, encoder.kind, encoder.dimension, number, len(given.ids), evidence)
+        labels = len(given.ids) + (0 if more is None else len(np.unique(more.ids)))
+        begun = Begun(kind, encoder.kind, encoder.dimension, number, labels, evidence)
         make = partial(filled, self._settings, encoder, number, given, more)
         self.coming = Coming(begun, make)
 

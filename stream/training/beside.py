@@ -28,7 +28,7 @@ from stream.learn.encoder.recipe import Recipe
 from stream.learn.encoder.texts import Texts
 from stream.learn.encoder.verdicts import Promoted, Refused
 from stream.training import wire
-from stream.training.school import BATCH, OVER, Gathered, parted
+from stream.training.school import BATCH, OVER, Gathered
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +97,7 @@ class TrainingProcess:
 
     def recall(self, lessons: Lessons) -> None:
         """See `School`."""
-        for batch in parted(lessons):
-            self._put("recall", _arrays(batch))
+        self._put("recall", _arrays(lessons))
 
     def describe(self, label: int, row: Inputs) -> None:
         """See `School`."""
@@ -239,7 +238,7 @@ class TrainingProcess:
             yield from self._complete(self._queue.get())
         while self._closing.is_set() and not self._queue.empty():
             message = self._queue.get()
-            if message[0] not in {"learn", "keep"}:
+            if message[0] not in {"learn", "recall", "keep"}:
                 yield from self._complete(message)
         if self._closing.is_set() and self._position is not None:
             yield "keep", {}, {"position": self._position, "last": True}

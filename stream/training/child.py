@@ -26,7 +26,7 @@ from stream.learn.encoder.recipe import Recipe
 from stream.learn.encoder.verdicts import Promoted, Refused
 from stream.training import wire
 from stream.training.kept import Challengers
-from stream.training.school import OVER
+from stream.training.school import OVER, parted
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,8 @@ class Pupil:
         """Do what a message asks for that brings no events."""
         contest = self.contest
         if kind == "recall":
-            contest.recall(_lessons(arrays))
+            for batch in parted(_lessons(arrays)):
+                contest.recall(batch)
         elif kind == "describe":
             rows = Inputs(*(arrays[name] for name in Inputs._fields))
             contest.describe(about["label"], rows)

@@ -28,7 +28,10 @@ class School(Protocol):
         ...
 
     def recall(self, lessons: Lessons) -> None:
-        """Show events of before it began, to draw from; a new challenger knows their labels."""
+        """Show events of before it began, to draw from; a new challenger knows their labels.
+
+        They are not shown again to a process that ended and was begun anew.
+        """
         ...
 
     def describe(self, label: int, row: Inputs) -> None:

@@ -39,6 +39,7 @@ import torch
 from encoder_dense import planted, titles
 from encoder_mixture import Whole, race
 from encoder_race import COLD_K, Batch, Learnt, Projected, Racer, Sparse, Tally, Texts
+from encoder_transformer import MixedTrainer
 from machine import describe
 
 from stream.config import load
@@ -130,6 +131,9 @@ def main() -> None:
         for name, without in LEFT_OUT.items():
             racer = {name: Learnt(replace(recipe, **without), seed, device, names=True)}
             found["ablation"] |= run("ablation", racer, Texts(folder, min(most, asked.ablation)))
+        mixed = Learnt(recipe, seed, device, names=True, trainer=MixedTrainer)
+        texts = Texts(folder, min(most, asked.ablation))
+        found["ablation"] |= run("ablation", {"transformer": mixed}, texts)
     if "dense" in asked.parts:
         events = min(most, _DENSE_EVENTS)
         with tempfile.TemporaryDirectory() as own:

@@ -157,12 +157,15 @@ class Learnt:
     ----------
     names
         Whether it is given the names of labels, once they are met.
+    trainer
+        Which.
     """
 
     def __init__(
-        self, recipe: Recipe, seed: int, device: str = "cpu", names: bool = False, width: int = 0
-    ) -> None:
-        self.trainer = Trainer(recipe, seed, MEMORY, width, device)
+        self, recipe: Recipe, seed: int, device: str = "cpu", names: bool = False, width: int = 0,
+        trainer: type[Trainer] = Trainer,
+    ) -> None:  # fmt: skip
+        self.trainer = trainer(recipe, seed, MEMORY, width, device)
         self._names = names
 
     def step(self, batch: Batch) -> Any:

@@ -83,7 +83,7 @@ def test_what_is_promoted_comes_of_the_events_alone(case: Case) -> None:
     whole = joined([TOPICS.batch(0), *(without(TOPICS.batch(at), 7) for at in range(1, 20))])
     for one in (case, other):
         assert one.school.news() == []
-        one.school.recall(TOPICS.batch(40, 300))
+        one.school.recall(joined([TOPICS.batch(40, 300), lessons(TOPICS.text(5), [[102]])]))
         one.school.describe(100, TOPICS.text(3))
         one.school.describe(101, sparse([[]]))
         one.learn(part(whole, 0, 200), 0)
@@ -98,7 +98,7 @@ def test_what_is_promoted_comes_of_the_events_alone(case: Case) -> None:
     assert isinstance(made.encoder, Bag)
     assert made.evidence["challenger"]["recall"] > made.evidence["champion"]["recall"]
     assert {7, 101} & set(made.labels.tolist()) == set()
-    assert {8, 100} <= set(made.labels.tolist())
+    assert {8, 100, 102} <= set(made.labels.tolist())
     assert made.labels.dtype == np.int64
     assert made.means.dtype == made.weights.dtype == np.float32
     assert case.school.news() == []  # each is told once

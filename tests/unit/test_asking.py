@@ -25,6 +25,7 @@ def test_a_learnt_index_is_asked_for_more_where_it_is_worth_more(kind: str) -> N
 def test_what_is_not_known_yet_does_not_cost_a_request_a_learnt_index() -> None:
     assert pays(terms(SETTINGS, "projection"), None)
     assert not pays(terms(SETTINGS, "bag"), None)
+    assert pays(terms(Index(learnt_worth=0), "bag"), None), "it is always asked"
 
 
 def test_what_does_not_pay_is_asked_now_and_then() -> None:

@@ -92,6 +92,17 @@ def test_events_of_before_are_known_to_a_new_challenger_and_kept_by_another() ->
     assert [len(one.challenger.replay) for one in (new, other)] == [BATCH, 2 * BATCH]
 
 
+def test_one_that_was_kept_can_draw_events_of_labels_that_came_since() -> None:
+    kept, again = contest(SEEN), contest(SEEN)
+    kept.learn(SEEN.batch(0))
+    again.load(*kept.parts())
+    late = 5_000
+    assert late >= len(again.challenger.labels.count)
+    again.recall(lessons(SEEN.batch(2).inputs, [[late]] * BATCH))
+    again.learn(SEEN.batch(1))
+    assert late not in again.challenger.labels.known
+
+
 def test_one_that_is_no_better_is_refused_and_goes_on() -> None:
     one = contest(recipe=replace(SMALL, rate=0.0, free=False, text=False))
     before = one.challenger

@@ -7,6 +7,9 @@ import pytest
 
 from stream import features
 from stream.config import Index, Settings
+from stream.generations import filling
+from stream.generations.resting import Contents
+from stream.learn.encoder.encoders import Bag, Residual, quantised
 from stream.learn.encoder.lessons import remembered
 from stream.learn.extreme.learner import ExtremeLearner
 from stream.pipeline import Item, Pipeline
@@ -93,3 +96,33 @@ def test_what_is_retired_or_forgotten_does_not_come_back() -> None:
     assert slot is not None
     learner.react(np.array([slot]), 3.0, values=1)
     assert len(remembered(learner, mask(pipeline, "l5"), 1_000, 1_000)) == 1
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_generation_has_prototypes_of_labels_that_training_does_not_know(dense: bool) -> None:
+    """More exemplars than are embedded together; of each label the mean of its own."""
+    pipeline = Pipeline(Settings(learn=TINY, index=Index(dimension=64, worth=0)))
+    pipeline.step([Item(example(n, dense)) for n in range(1_500)])
+    learner, labels = learner_of(pipeline), pipeline.model.labels
+    draw = np.random.default_rng(3)
+    if dense:
+        shapes = (8, WIDTH), (8,), (24, 8), (24, WIDTH)
+        encoder: Bag | Residual = Residual(
+            *(draw.normal(size=shape).astype("f4") for shape in shapes)
+        )
+    else:
+        encoder = quantised(draw.normal(size=(1 << 12, 24)).astype(np.float32))
+    known = np.array([labels.slot(f"l{n}") for n in range(5)])
+    more = filling.others(learner, known, labels.ids_of)
+    none = Contents(np.zeros(0, np.int64), np.zeros((0, 24), np.float32), np.zeros(0, np.float32))
+    made = filling.filled(Index(kind="flat"), encoder, 1, none, more).prototypes
+    names = [f"l{n}" for n in range(5, LABELS)]
+    slots = labels.slots_of_names([*names, "all"])
+    assert sorted(made.ids.tolist()) == sorted(labels.ids_of(slots).tolist())
+    for name in names:
+        lessons = remembered(learner, mask(pipeline, name), 8, 1_500)
+        rows = filling.of_inputs(encoder, lessons.inputs)
+        mean = rows.sum(axis=0) / np.linalg.norm(rows.sum(axis=0))
+        (at,) = labels.ids_of(labels.slots_of_names([name]))
+        np.testing.assert_allclose(made.vectors(np.array([at]))[0], mean, atol=0.02)
+        assert made.weights(np.array([at])) == [8]

@@ -114,7 +114,8 @@ class Contest:
         if len(labels):
             self.champion.labels.take(labels, means, weights)
         if self.champion.encoder is not None and not self.challenger.events:
-            self.challenger.begin_from(self.champion.encoder, labels, means, weights)
+            given = labels, means, weights
+            self._new = not self.challenger.begin_from(self.champion.encoder, *given)
         self._trial.drop()
 
     def alarm(self) -> None:

@@ -55,7 +55,7 @@ def inputs(learner: ExtremeLearner, rows: Rows) -> Inputs:
 
 
 def remembered(learner: ExtremeLearner, wanted: Any, each: int, most: int) -> Lessons:
-    """The learner's exemplars as lessons, the oldest first.
+    """The learner's exemplars as lessons, the oldest first; descriptions are among them.
 
     Parameters
     ----------
@@ -70,11 +70,8 @@ def remembered(learner: ExtremeLearner, wanted: Any, each: int, most: int) -> Le
     place = found.place[::-1]
     n = len(place)
     if learner.width:
-        dense = exemplars.vector[place]
-        length = np.linalg.norm(dense, axis=1, keepdims=True)  # those put aside are faint
-        dense = (dense / np.where(length > 0, length, 1)).astype(np.float32)
         none = np.zeros((n, 0), np.int32), np.zeros((n, 0), np.float32), np.zeros(n, np.int32)
-        rows = Inputs(*none, dense)
+        rows = Inputs(*none, exemplars.vector[place])
     else:
         slot, weight = np.zeros((n, MOST), np.int32), np.zeros((n, MOST), np.float32)
         width = found.slot.shape[1]

@@ -135,8 +135,8 @@ class Trainer:
         at = self.replay.add(lessons)
         self._hard[at] = -1
         touched = np.unique(lessons.labels)
-        if known and len(touched):
-            self.labels.grow(int(touched[-1]) + 1)
+        self.labels.grow(int(touched.max(initial=-1)) + 1)  # drawn, they count as labels
+        if known:
             self._move(lessons)
             self._refresh(touched)
         return at
@@ -171,10 +171,13 @@ class Trainer:
         self.replay.forget(label)
         self._hard[self._hard == label] = -1
 
-    def begin_from(self, encoder: Bag | Residual, labels: Any, means: Any, weights: Any) -> None:
-        """Go on from what an earlier one had learnt, see `Labels.made`; of others nothing."""
-        if self.encoder.begin_from(encoder) and len(labels):
+    def begin_from(self, encoder: Bag | Residual, labels: Any, means: Any, weights: Any) -> bool:
+        """Go on from what an earlier one had learnt, see `Labels.made`; whether that fits."""
+        if not self.encoder.begin_from(encoder):
+            return False
+        if len(labels):
             self.labels.take(labels, means, weights)
+        return True
 
     def describe_all(self, texts: Texts) -> None:
         """Take over the texts of another one."""

@@ -111,6 +111,8 @@ def learn(
 @kernel
 def _weigh_index(brought: Any, alone: Any, truth: Any) -> None:
     """Count true labels, and those that were candidates only for the index."""
+    if not len(truth):
+        return
     brought *= _WORTH_DECAY
     brought[0] += len(truth)
     for label in alone:
