@@ -18,7 +18,7 @@ from stream.types import Float32
 _EACH = 8  # newest exemplars that stand for a label
 _MOST = 1 << 16  # exemplars in all
 _TOGETHER = 1_024
-_NICE = 10
+_NICE = 15
 
 
 class Others(NamedTuple):
