@@ -152,11 +152,12 @@ def event(n: int, label: int) -> Item:
     return Item(Example(str(n), text=f"{text(label)} n{n % 3}", labels=(f"l{label}",)))
 
 
-def promoted(pipeline: Pipeline, labels: int, seed: int = 1) -> Promoted:
+def promoted(pipeline: Pipeline, labels: int, seed: int = 1, stale: Any = ()) -> Promoted:
     """A challenger that knows the first labels: a projection by signs of its own."""
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (1 << 12, 48))
     encoder, space = quantised(signs.astype(np.float32)), pipeline.model.labels
     slots = np.array([space.slot(f"l{n}") for n in range(labels)], np.int64)
     rows = features.stack([features.of_text(text(n)) for n in range(labels)])
     means = encoder.embed(pipeline.model.learner, rows)  # type: ignore[arg-type]
-    return Promoted(encoder, slots, means, np.full(labels, 6, np.float32), dict(EVIDENCE))
+    weights, old = np.full(labels, 6, np.float32), np.array(stale, np.int64)
+    return Promoted(encoder, slots, means, weights, old, dict(EVIDENCE))

@@ -1,4 +1,4 @@
-"""What a generation begins with: what training knows of labels, and for others the exemplars."""
+"""What a generation begins with: what training knows of labels, or else the learner."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from indexes.background import lower_priority
 from stream.config import Index
 from stream.generations.resting import Contents
+from stream.generations.training import learner_of, texts
 from stream.learn.encoder.encoders import Bag, Encoder, Residual
-from stream.learn.encoder.lessons import Inputs, Lessons, remembered
-from stream.learn.extreme.learner import ExtremeLearner
+from stream.learn.encoder.lessons import Inputs, Lessons, inputs, joined, remembered
+from stream.learn.encoder.recipe import Recipe
+from stream.learn.model import Model
 from stream.retrieval import Retrieval
 from stream.types import Float32
 
@@ -19,15 +21,16 @@ _EACH = 8  # newest exemplars that stand for a label
 _MOST = 1 << 16  # exemplars in all
 _TOGETHER = 1_024
 _NICE = 15
+_TEXT = round(Recipe.text_events)  # events that a description counts for, as in training
 
 
 class Others(NamedTuple):
-    """Exemplars of labels that training does not know.
+    """What the learner remembers of labels that training does not know.
 
     Parameters
     ----------
     lessons
-        The exemplars, with those labels alone.
+        Exemplars and descriptions, with those labels alone.
     ids
         (m,) int64, the ids of `lessons.labels`.
     """
@@ -36,24 +39,23 @@ class Others(NamedTuple):
     ids: Any
 
 
-def others(learner: ExtremeLearner, known: Any, id_of: Any) -> Others:
-    """What the learner remembers of labels that are not known.
-
-    Parameters
-    ----------
-    known
-        (k,) int, slots of labels.
-    id_of
-        Called with slots, gives ids.
-    """
+def others(model: Model, known: Any) -> Others:
+    """Exemplars and descriptions of labels whose slots (k,) are not known."""
+    learner, labels = learner_of(model), model.labels
     wanted = learner.counts() > 0
     wanted &= ~learner.state.labels.retired[: len(wanted)].astype(np.bool_)
     wanted[known[known < len(wanted)]] = False
     found = remembered(learner, wanted, _EACH, _MOST)
     there = wanted[found.labels]
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(there)])
-    lessons = Lessons(found.inputs, found.labels[there], before[found.bounds])
-    return Others(lessons, id_of(lessons.labels))
+    parts = [Lessons(found.inputs, found.labels[there], before[found.bounds])]
+    if not learner.width:
+        told = np.setdiff1d(np.array(list(labels.descriptions), np.int64), known).tolist()
+        for slots, rows in texts(labels, told):
+            each = np.repeat(np.array(slots, np.int32), _TEXT)
+            parts.append(Lessons(inputs(learner, rows), each, _TEXT * np.arange(len(slots) + 1)))
+    lessons = joined(parts)
+    return Others(lessons, labels.ids_of(lessons.labels))
 
 
 def filled(

@@ -231,20 +231,17 @@ class Generations:
     def _promote(self, given: Promoted) -> None:
         """Begin to fill the next generation.
 
-        Labels that training does not know are learnt from exemplars and descriptions.
+        Labels that training does not know, or whose events it has lost, are learnt from exemplars
+        and descriptions, where there are any.
         """
         labels = self._model.labels
-        there = np.array([slot not in labels.retired for slot in given.labels.tolist()], np.bool_)
-        known = given.labels[there]
-        means = given.means[there].astype(np.float32)
-        contents = Contents(labels.ids_of(known), means, given.weights[there])
+        more = others(self._model, np.setdiff1d(given.labels, given.stale))
+        gone = np.array(list(labels.retired), np.int64)
+        there = ~np.isin(given.labels, np.union1d(gone, more.lessons.labels))
+        means, weights = given.means[there].astype(np.float32), given.weights[there]
+        contents = Contents(labels.ids_of(given.labels[there]), means, weights)
         self.newest += 1
-        more = others(learner_of(self._model), known, labels.ids_of)
         self._make("promotion", given.encoder, self.newest, contents, given.evidence, more)
-        assert self.coming is not None, "made"
-        known = np.concatenate([known, more.lessons.labels])
-        for rows, ids_of_texts in self.training.texts_of_others(known):
-            self.coming.learn(rows, ids_of_texts)
 
     def roll_back(self) -> bool:
         """Begin to go back to the generation before; whether there is one.

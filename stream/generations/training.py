@@ -10,7 +10,6 @@ import numpy as np
 from stream import features
 from stream.beside import beside
 from stream.features import Rows
-from stream.generations.coming import Ids
 from stream.generations.resting import contents
 from stream.labels import LabelSpace
 from stream.learn.encoder.lessons import Lessons, inputs, remembered
@@ -117,13 +116,6 @@ class Training:
     def news(self) -> Sequence[Promoted | Refused]:
         """What came of trials since the last call."""
         return [] if self.school is None else self.school.news()
-
-    def texts_of_others(self, known: Any) -> Iterator[tuple[Rows, Ids]]:
-        """Descriptions of labels whose slots are not `known`, as rows with the ids of labels."""
-        labels, there = self._model.labels, {*known.tolist()}
-        described = {} if learner_of(self._model).width else labels.descriptions
-        for part, rows in texts(labels, [slot for slot in described if slot not in there]):
-            yield rows, [[one] for one in labels.ids_of(part).tolist()]
 
     def hold(self) -> None:
         """End it, and let none begin; what it is at is not waited for."""

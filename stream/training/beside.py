@@ -301,5 +301,6 @@ def _news(kind: str, arrays: dict[str, Any], about: dict[str, Any]) -> Promoted 
     if kind == "refused":
         return Refused(about["diverged"], about["evidence"])
     labels, means, weights = (arrays.pop(name) for name in ("labels", "means", "weights"))
+    stale = arrays.pop("stale")
     encoder = revived(about["encoder"], about["dimension"], arrays)
-    return Promoted(encoder, labels, means, weights, about["evidence"])
+    return Promoted(encoder, labels, means, weights, stale, about["evidence"])

@@ -147,7 +147,7 @@ def _tell(out: BinaryIO, verdict: Promoted | Refused) -> None:
     if isinstance(verdict, Refused):
         wire.write(out, "refused", diverged=verdict.diverged, evidence=verdict.evidence)
         return
-    made = {"labels": verdict.labels, "means": verdict.means, "weights": verdict.weights}
+    made = {name: getattr(verdict, name) for name in ("labels", "means", "weights", "stale")}
     encoder = verdict.encoder
     wire.write(
         out, "promoted", encoder.arrays() | made, encoder=encoder.kind,

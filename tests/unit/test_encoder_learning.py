@@ -275,3 +275,14 @@ def test_a_memory_that_is_full_forgets_the_oldest() -> None:
     kept = replay.take(replay.newest(300))
     assert kept.labels.tolist() == [2] * 100 + [3] * 100 + [4] * 100
     assert kept.inputs.slot[:, 0].tolist() == kept.labels.tolist()
+
+
+def test_labels_whose_events_are_lost_are_told() -> None:
+    seen = Topics(labels=40)
+    one = trainer(seen, memory=512)
+    one.describe(70, seen.text(3))
+    one.learn(lessons(seen.batch(0).inputs, [[60]] * 256))
+    assert one.stale().tolist() == []
+    for at in range(1, 3):
+        one.learn(seen.batch(at))
+    assert one.stale().tolist() == [60]

@@ -30,6 +30,7 @@ from tests.generations_harness import (
     Scripted,
     World,
     event,
+    promoted,
     text,
 )
 
@@ -104,6 +105,17 @@ def test_labels_that_training_does_not_know_are_known_at_once(world: World) -> N
     assert told in world.school.described
     identity = world.pipeline.model.labels.id_of(told or 0)
     assert identity in world.generations.current.prototypes.ids
+
+
+def test_labels_whose_events_training_has_lost_are_those_of_the_exemplars(world: World) -> None:
+    """Their centroids are of another state of the encoder; here they are another label's."""
+    lost = [world.pipeline.model.labels.slot(f"l{n}") for n in (3, 4)]
+    given = promoted(world.pipeline, LABELS, stale=lost)
+    given.means[[lost[0], lost[1]]] = given.means[[lost[1], lost[0]]]
+    world.school.says.append(given)
+    world.until(lambda: world.generations.current.number == 1)
+    assert world.finds(range(LABELS)) == list(range(LABELS))
+    assert len(world.generations.current.prototypes) == LABELS
 
 
 def test_a_busy_stream_is_caught_up_with(world: World, gate: threading.Event) -> None:

@@ -113,7 +113,7 @@ def test_a_generation_has_prototypes_of_labels_that_training_does_not_know(dense
     else:
         encoder = quantised(draw.normal(size=(1 << 12, 24)).astype(np.float32))
     known = np.array([labels.slot(f"l{n}") for n in range(5)])
-    more = filling.others(learner, known, labels.ids_of)
+    more = filling.others(pipeline.model, known)
     none = Contents(np.zeros(0, np.int64), np.zeros((0, 24), np.float32), np.zeros(0, np.float32))
     made = filling.filled(Index(kind="flat"), encoder, 1, none, more).prototypes
     names = [f"l{n}" for n in range(5, LABELS)]

@@ -174,4 +174,4 @@ class Contest:
         labels, means, weights = self.challenger.labels.made()
         self.champion = self._crowned(frozen)
         self.champion.labels.take(labels, means, weights)
-        return Promoted(frozen, labels, means, weights, evidence)
+        return Promoted(frozen, labels, means, weights, self.challenger.stale(), evidence)

@@ -220,14 +220,19 @@ class Trainer:
         """After a drift alarm: larger steps."""
         self.encoder.stir(factor)
 
-    def settle(self) -> None:
-        """Embed the memory anew, so that all centroids are of the encoder as it is now.
+    def stale(self) -> Any:
+        """(s,) int64 labels whose events the memory has lost: `settle` leaves their centroids."""
+        known, kept = self.labels.known.cpu().numpy(), self._remembered()
+        return known[(self.labels.count[known] > 0) & ~np.isin(known, kept)]
 
-        Labels whose events the memory has lost keep their centroids.
-        """
+    def _remembered(self) -> Any:
+        return np.unique(self.replay.take(self.replay.newest(len(self.replay))).labels)
+
+    def settle(self) -> None:
+        """Embed the memory anew, so that centroids are of the encoder as it is now; see `stale`."""
         labels = self.labels
         every = self.replay.newest(len(self.replay))
-        met = np.unique(self.replay.take(every).labels)
+        met = self._remembered()
         where = torch.from_numpy(met).to(self.device, torch.int64)
         labels.sum[where], labels.weight[where] = 0, 0
         count = labels.count.copy()

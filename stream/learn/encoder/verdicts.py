@@ -13,13 +13,14 @@ class Promoted:
     """A challenger that takes over, and the evidence.
 
     `labels` (n,) int64 slots have prototypes of `means` (n, d) float32, which weigh as `weights`
-    (n,) float32 positives do.
+    (n,) float32 positives do. Those of `stale` (s,) int64 are of earlier states of the encoder.
     """
 
     encoder: Encoder
     labels: Any
     means: Any
     weights: Any
+    stale: Any
     evidence: dict[str, Any]
 
 
