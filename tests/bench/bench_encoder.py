@@ -126,6 +126,7 @@ def main() -> None:
             "learnt_names": Learnt(recipe, seed, device, names=True),
         }
         found["whole"] = run("whole", racers, Texts(folder, most))
+        found["whole_events"] = most
     if "ablation" in asked.parts:
         found["ablation"] = {}
         for name, without in LEFT_OUT.items():
@@ -170,6 +171,7 @@ def main() -> None:
         race(folder, most, wholes)
         found["mixture"] = {name: whole.figures() for name, whole in wholes.items()}
         found["mixture"]["promotions"] = wholes["learnt"].promotions
+        found["mixture_events"] = most
         print(f"mixture: {json.dumps(found['mixture'])}", flush=True)
     if asked.out:
         file = asked.out / ("encoder.json" if device == "cpu" else f"encoder_{device}.json")

@@ -1,7 +1,7 @@
 """A promotion and a rollback under load, and what training costs the stream.
 
     python tests/bench/bench_promotion.py [--labels 100000] [--rate 200] [--keep FOLDER]
-        [--out DIR] [--set NAME=VALUE ...]
+        [--parts throughput load] [--out DIR] [--set NAME=VALUE ...]
 
 A service learns the synthetic stream until every label was seen, and keeps a snapshot; from it
 another learns with `encoder.train` until a learnt embedding has taken over, and keeps one too. All
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from statistics import median
@@ -39,6 +40,7 @@ _SPAN_S, _PHASES = 10.0, 4
 _LONGEST_S = 420.0
 _AFTER_S = 5.0
 _TRAIN = "encoder.train=true"
+PARTS = ("throughput", "load")
 
 
 def main() -> None:
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=100_000)
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--keep", type=Path, help="Of the snapshot, to use again.")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--set", dest="sets", action="append", default=[])
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -57,27 +60,35 @@ def main() -> None:
             prepare(asked.labels, kept, asked.sets)
         found: dict[str, Any] = {"machine": describe("torch", "numba", "fastapi")}
         found |= {"labels": asked.labels, "rate": asked.rate}
-        learnt = _promoted(kept, asked)
-        found["learnt_per_s"] = {}
-        for name, folder, sets in (
-            ("fixed", kept, []),
-            ("fixed_training", kept, [_TRAIN, "encoder.window=1000000"]),  # no trial ends
-            ("learnt", learnt, []),
-            ("learnt_training", learnt, [_TRAIN, "encoder.window=1000000"]),
-            ("learnt_always_asked", learnt, ["index.learnt_worth=0"]),
-        ):
-            with _service(folder, asked, sets) as service:
-                found["learnt_per_s"][name] = _throughput(service)
-            print(name, found["learnt_per_s"][name], flush=True)
-        of = found["learnt_per_s"]
-        for kind in ("fixed", "learnt"):
-            found[f"throughput_kept_{kind}"] = round(of[f"{kind}_training"] / of[kind], 3)
-        with _service(kept, asked, [_TRAIN]) as service:
-            found |= _changes(service, asked)
-    text = json.dumps(found, indent=1)
-    print(text)
+        if "throughput" in asked.parts:
+            found |= _throughputs(kept, asked)
+        if "load" in asked.parts:
+            with _service(kept, asked, [_TRAIN]) as service:
+                found |= _changes(service, asked)
+    print(json.dumps(found, indent=1))
     if asked.out:
-        (asked.out / "promotion.json").write_text(text + "\n")
+        file = asked.out / "promotion.json"
+        before = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps(before | found, indent=1) + "\n")
+
+
+def _throughputs(kept: Path, asked: argparse.Namespace) -> dict[str, Any]:
+    """Events learnt a second, with and without training."""
+    learnt, of = _promoted(kept, asked), {}
+    for name, folder, sets in (
+        ("fixed", kept, []),
+        ("fixed_training", kept, [_TRAIN, "encoder.window=1000000"]),  # no trial ends
+        ("learnt", learnt, []),
+        ("learnt_training", learnt, [_TRAIN, "encoder.window=1000000"]),
+        ("learnt_always_asked", learnt, ["index.learnt_worth=0"]),
+    ):
+        with _service(folder, asked, sets) as service:
+            of[name] = _throughput(service)
+        print(name, of[name], flush=True)
+    found: dict[str, Any] = {"learnt_per_s": of}
+    for kind in ("fixed", "learnt"):
+        found[f"throughput_kept_{kind}"] = round(of[f"{kind}_training"] / of[kind], 3)
+    return found
 
 
 class _service:  # noqa: N801  # a context manager, used as a function is
@@ -126,7 +137,7 @@ def _changes(service: Service, asked: argparse.Namespace) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for what in ("promotion", "rollback"):
         rounds: list[dict[str, Any]] = []
-        changed = threading.Event()
+        over = False
         begun = time.monotonic()
         before = service.model()["index"]["generation"]
         if what == "rollback":
@@ -142,21 +153,27 @@ def _changes(service: Service, asked: argparse.Namespace) -> dict[str, Any]:
                     "learnt": end["position"] - start["position"],
                 }
             )  # fmt: skip
-            if changed.is_set():
+            if over:
                 break
-            if end["index"]["generation"] != before:
-                changed.set()
+            step = end["index"]["generation"] - start["index"]["generation"]
+            over = step > 0 if what == "promotion" else step < 0
         told[what] = _figures(rounds)
         told[what]["generation"] = [before, service.model()["index"]["generation"]]
     return told
 
 
 def _roll_back(service: Service) -> None:
+    """Ask for it until it is begun: another promotion may be under way."""
     request = urllib.request.Request(
         f"{service.address}/v1/generations/rollback", method="POST", data=b""
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        answer.read()
+    for _ in range(int(_LONGEST_S)):
+        try:
+            urllib.request.urlopen(request, timeout=30).close()
+        except urllib.error.HTTPError:
+            time.sleep(1)
+        else:
+            return
 
 
 def _figures(rounds: list[dict[str, Any]]) -> dict[str, Any]:
