@@ -39,9 +39,19 @@ class Others(NamedTuple):
     ids: Any
 
 
-def others(model: Model, known: Any) -> Others:
-    """Exemplars and descriptions of labels whose slots (k,) are not known."""
+def others(model: Model, trained: Any, stale: Any) -> Others:
+    """Exemplars and descriptions of labels that training does not know, or has stale.
+
+    Of those that it has stale, see `Promoted`, none without an exemplar: its text would stand for
+    more than that.
+
+    Parameters
+    ----------
+    trained, stale
+        (k,) and (s,) int, slots of labels; the latter are among the former.
+    """
     learner, labels = learner_of(model), model.labels
+    known = np.setdiff1d(trained, stale)
     wanted = learner.counts() > 0
     wanted &= ~learner.state.labels.retired[: len(wanted)].astype(np.bool_)
     wanted[known[known < len(wanted)]] = False
@@ -50,8 +60,9 @@ def others(model: Model, known: Any) -> Others:
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(there)])
     parts = [Lessons(found.inputs, found.labels[there], before[found.bounds])]
     if not learner.width:
-        told = np.setdiff1d(np.array(list(labels.descriptions), np.int64), known).tolist()
-        for slots, rows in texts(labels, told):
+        told = np.array(list(labels.descriptions), np.int64)
+        told = told[~np.isin(told, trained) | np.isin(told, parts[0].labels)]
+        for slots, rows in texts(labels, told.tolist()):
             each = np.repeat(np.array(slots, np.int32), _TEXT)
             parts.append(Lessons(inputs(learner, rows), each, _TEXT * np.arange(len(slots) + 1)))
     lessons = joined(parts)

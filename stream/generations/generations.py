@@ -235,13 +235,13 @@ class Generations:
         and descriptions, where there are any.
         """
         labels = self._model.labels
-        more = others(self._model, np.setdiff1d(given.labels, given.stale))
+        more = others(self._model, given.labels, given.stale)
         gone = np.array(list(labels.retired), np.int64)
         there = ~np.isin(given.labels, np.union1d(gone, more.lessons.labels))
         means, weights = given.means[there].astype(np.float32), given.weights[there]
-        contents = Contents(labels.ids_of(given.labels[there]), means, weights)
+        known = Contents(labels.ids_of(given.labels[there]), means, weights)
         self.newest += 1
-        self._make("promotion", given.encoder, self.newest, contents, given.evidence, more)
+        self._make("promotion", given.encoder, self.newest, known, given.evidence, more)
 
     def roll_back(self) -> bool:
         """Begin to go back to the generation before; whether there is one.

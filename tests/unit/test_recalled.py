@@ -98,6 +98,18 @@ def test_what_is_retired_or_forgotten_does_not_come_back() -> None:
     assert len(remembered(learner, mask(pipeline, "l5"), 1_000, 1_000)) == 1
 
 
+def test_a_text_alone_does_not_replace_what_was_trained() -> None:
+    """Of a label whose exemplars have gone, unlike of one that has some or was never trained."""
+    pipeline = taught()
+    pipeline.step([Item(Description(name, f"called {name}")) for name in ("l1", "l2", "l3")])
+    slots = pipeline.model.labels.slots_of_names(["l1", "l2", "l3"])
+    exemplars = learner_of(pipeline).state.exemplars
+    exemplars.n[(exemplars.label == slots[0]).any(axis=1)] = 0
+    more = filling.others(pipeline.model, slots[:2], slots[:2])
+    assert {slots[1], slots[2]} <= {*more.lessons.labels.tolist()}
+    assert slots[0] not in more.lessons.labels
+
+
 @pytest.mark.parametrize("dense", [False, True])
 def test_a_generation_has_prototypes_of_labels_that_training_does_not_know(dense: bool) -> None:
     """More exemplars than are embedded together; of each label the mean of its own."""
@@ -113,7 +125,7 @@ def test_a_generation_has_prototypes_of_labels_that_training_does_not_know(dense
     else:
         encoder = quantised(draw.normal(size=(1 << 12, 24)).astype(np.float32))
     known = np.array([labels.slot(f"l{n}") for n in range(5)])
-    more = filling.others(pipeline.model, known)
+    more = filling.others(pipeline.model, known, known[:0])
     none = Contents(np.zeros(0, np.int64), np.zeros((0, 24), np.float32), np.zeros(0, np.float32))
     made = filling.filled(Index(kind="flat"), encoder, 1, none, more).prototypes
     names = [f"l{n}" for n in range(5, LABELS)]
